@@ -1,0 +1,146 @@
+"""What a dataset is before any tensor: photos, sketches, and which belongs to which."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from fgsbir.errors import InputError
+from fgsbir.sketch.strokes import VectorSketch
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """One photo: a file, or pixels already in memory (the embedded dataset).
+
+    Args:
+        id: unique name within the dataset.
+        split: "train", "val" or "test".
+        path: the image file, if there is one.
+        pixels: `(H, W, 3)` uint8 RGB, if there is no file.
+    """
+
+    id: str
+    split: str
+    path: Path | None = None
+    pixels: npt.NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+
+    def read(self) -> npt.NDArray[np.uint8]:
+        """The picture, `(H, W, 3)` uint8 RGB; transparency is laid on white.
+
+        Raises:
+            InputError: if the file is missing or is no image.
+        """
+        if self.pixels is not None:
+            return self.pixels
+        assert self.path is not None
+        return read_image(self.path)
+
+    def digest(self) -> str:
+        """SHA-256 of the content, the key under which results computed from it are cached."""
+        data = self.pixels.tobytes() if self.pixels is not None else read_bytes(self.path)
+        return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class SketchRecord:
+    """One sketch and the photo it was drawn from.
+
+    Args:
+        id: unique name within the dataset.
+        photo_id: the true match.
+        split: "train", "val" or "test"; always that of its photo.
+        sketch: the drawing, in the unit frame.
+    """
+
+    id: str
+    photo_id: str
+    split: str
+    sketch: VectorSketch = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PairedData:
+    """A sketch-photo dataset.
+
+    Args:
+        name: e.g. "chair_v2".
+        sketches: all sketches, in a fixed order.
+        photos: all photos by id, in a fixed order.
+
+    Raises:
+        InputError: if a sketch names a photo that is not there, or that is in another split.
+    """
+
+    name: str
+    sketches: tuple[SketchRecord, ...]
+    photos: Mapping[str, PhotoRecord]
+
+    def __post_init__(self) -> None:
+        for sketch in self.sketches:
+            photo = self.photos.get(sketch.photo_id)
+            if photo is None:
+                raise InputError(
+                    f"{self.name}: sketch {sketch.id}",
+                    f"its photo '{sketch.photo_id}' is missing",
+                    "add the photo or remove the sketch",
+                )
+            if photo.split != sketch.split:
+                raise InputError(
+                    f"{self.name}: sketch {sketch.id}",
+                    f"it is in '{sketch.split}' but its photo '{photo.id}' is in '{photo.split}'",
+                    "put both into one split",
+                )
+
+    def split_sketches(self, split: str) -> list[SketchRecord]:
+        """The sketches of one split: its queries."""
+        return [s for s in self.sketches if s.split == split]
+
+    def split_photos(self, split: str) -> list[PhotoRecord]:
+        """The photos of one split that have a sketch: its gallery, each photo once."""
+        used = {s.photo_id for s in self.sketches if s.split == split}
+        return [p for p in self.photos.values() if p.split == split and p.id in used]
+
+    def split_hash(self, split: str) -> str:
+        """Short hash of the query and gallery ids of a split; two results are comparable only if it is equal."""
+        ids = [s.id for s in self.split_sketches(split)] + [p.id for p in self.split_photos(split)]
+        return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:8]
+
+
+def read_bytes(path: Path | None) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        return Path(str(path)).read_bytes()
+    except OSError as error:
+        raise InputError(path, error.strerror or "cannot be read", "check the path and its permissions") from None
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """An image file as `(H, W, 3)` uint8 RGB, transparency on white.
+
+    Raises:
+        InputError: if it is missing, truncated, of another format, or absurdly large.
+    """
+    try:
+        with Image.open(path) as image:
+            rgba = image.convert("RGBA") if "A" in image.getbands() or "transparency" in image.info else None
+            if rgba is not None:
+                white = Image.new("RGBA", rgba.size, "white")
+                return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
+            return np.asarray(image.convert("RGB"))
+    except FileNotFoundError:
+        raise InputError(path, "no such photo", "check the path") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(path, f"not a readable image ({error})", "replace the file") from None

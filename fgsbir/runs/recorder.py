@@ -1,0 +1,186 @@
+"""The Lightning callback that fills a run folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch.utils.data import Dataset
+
+from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.dataset import PhotoDataset, SketchDataset
+from fgsbir.files import atomic_write
+from fgsbir.retrieval.ranking import Ranking, summarise
+from fgsbir.runs.environment import git_commit, hardware, versions
+from fgsbir.runs.folder import THUMBNAIL_SIZE, Result, RunFolder
+from fgsbir.systems.base import System
+from fgsbir.systems.proposed import Proposed
+
+EXPLAINED = 12
+"""Queries whose merge trees are kept."""
+
+
+class RunRecorder(Callback):
+    """Writes configuration and environment at the start, figures at every epoch, and the result after the test.
+
+    Args:
+        run: where to.
+        config: the resolved configuration as YAML.
+        experiment: name of the experiment, e.g. "chair_v2/proposed".
+        recipe: "paper", "modern" or "none".
+        seed: of the run.
+        config_hash: of the configuration.
+    """
+
+    def __init__(self, run: RunFolder, config: str, experiment: str, recipe: str, seed: int, config_hash: str) -> None:
+        self.run, self.config = run, config
+        self.experiment, self.recipe, self.seed, self.config_hash = experiment, recipe, seed, config_hash
+        self.train_seconds = 0.0
+        self._since = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Training time so far; it goes on counting in a resumed run."""
+        return {"train_seconds": self.train_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the training time of an interrupted run."""
+        self.train_seconds = state_dict["train_seconds"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves what was asked for and what it runs on."""
+        if trainer.is_global_zero:
+            self.run.path.mkdir(parents=True, exist_ok=True)
+            if not self.run.config.exists():
+                with atomic_write(self.run.config) as file:
+                    file.write(self.config.encode())
+            assert isinstance(pl_module, System)
+            self.run.write_env(pl_module.weights_origin())
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._since = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds the epoch's figures to metrics.csv, in place of those of a later epoch that a resumed run repeats."""
+        self.train_seconds += time.perf_counter() - self._since
+        if not trainer.is_global_zero:
+            return
+        rows = self.run.read_metrics() if self.run.metrics.exists() else []
+        rows = [row for row in rows if row["epoch"] < trainer.current_epoch]
+        figures = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, **figures})
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names)
+        writer.writeheader()
+        writer.writerows(rows)
+        with atomic_write(self.run.metrics) as file:
+            file.write(text.getvalue().encode())
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._since = time.perf_counter()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves ranking, thumbnails and merge trees, and last the result."""
+        data = getattr(trainer, "datamodule", None)
+        assert isinstance(pl_module, System) and isinstance(data, SketchPhotoData) and pl_module.test_ranking
+        seconds = time.perf_counter() - self._since
+        queries, gallery = data.queries("test"), data.gallery("test")
+        places = pl_module.test_ranking
+        order = [int(i) for i in places.query_ids]
+        ranking = places._replace(
+            query_ids=np.array([queries.sketches[i].id for i in order]),
+            gallery_ids=np.array([photo.id for photo in gallery.photos]),
+        )
+        self.run.path.mkdir(parents=True, exist_ok=True)
+        if not self.run.config.exists():  # a system without training
+            with atomic_write(self.run.config) as file:
+                file.write(self.config.encode())
+            self.run.write_env(pl_module.weights_origin())
+        self.run.write_ranking(ranking)
+        self.run.write_thumbnails(_thumbnails(gallery), _thumbnails(queries)[order])
+        if isinstance(pl_module, Proposed) and pl_module.hierarchy is not None:
+            self.run.write_hierarchy(_explanations(pl_module, queries, gallery, ranking, order))
+        trained = self._trained()
+        figures = summarise(ranking.ranks)
+        self.run.write_result(
+            Result(
+                system=pl_module.name,
+                dataset=data.records.name,
+                experiment=self.experiment,
+                recipe=self.recipe,
+                seed=self.seed,
+                n_test=len(ranking.query_ids),
+                n_gallery=len(ranking.gallery_ids),
+                split_hash=data.records.split_hash("test"),
+                **figures,
+                **trained,
+                test_seconds=round(seconds, 3),
+                parameters=sum(p.numel() for p in pl_module.parameters() if p.requires_grad),
+                commit=git_commit(),
+                config_hash=self.config_hash,
+                hardware=hardware(),
+                versions=versions(),
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+        )
+
+    def _trained(self) -> dict[str, Any]:
+        """What the training of the tested checkpoint left: its epoch, its validation figure, the time it took."""
+        if not self.run.best_checkpoint.exists():
+            return {"val_acc1": None, "best_epoch": None, "train_seconds": None}
+        epoch = int(torch.load(self.run.best_checkpoint, map_location="cpu", weights_only=True)["epoch"])
+        last = torch.load(self.run.last_checkpoint, map_location="cpu", weights_only=True)
+        figures = {row["epoch"]: row for row in self.run.read_metrics()}
+        seconds = last["callbacks"].get(type(self).__qualname__, {}).get("train_seconds")
+        return {"val_acc1": figures[epoch]["val/acc1"], "best_epoch": epoch, "train_seconds": seconds}
+
+
+def _thumbnails(dataset: Dataset[Any]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Small pictures of a whole split, `(N, 96, 96, 3)`."""
+    images = (dataset[i].image.permute(1, 2, 0).contiguous().numpy() for i in range(len(dataset)))  # type: ignore[arg-type]
+    size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
+
+
+def _explanations(
+    system: Proposed, queries: SketchDataset, gallery: PhotoDataset, ranking: Ranking, order: list[int]
+) -> list[dict[str, Any]]:
+    """Merge trees and attention of some queries with their true photos, spread over the ranks."""
+    by_rank = np.argsort(ranking.ranks, kind="stable")
+    chosen = np.unique(by_rank[np.linspace(0, len(by_rank) - 1, min(EXPLAINED, len(by_rank))).astype(int)])
+    out = []
+    with torch.no_grad():
+        for q in chosen:
+            record, target = queries.sketches[order[q]], int(ranking.target[q])
+            sketch, photo = queries[order[q]], gallery[target]
+            sketches = system.encode_sketch(_batch_of_one(sketch, system.device))
+            photos = system.encode_photo(_batch_of_one(photo, system.device))
+            explanation = system.explain(sketches, photos)[0]
+            shown = record.sketch.grouped(queries.rendering.max_strokes)
+            out.append(
+                {
+                    "query": record.id,
+                    "photo": str(ranking.gallery_ids[target]),
+                    "rank": int(ranking.ranks[q]),
+                    "strokes": [stroke.round(4).tolist() for stroke in shown.strokes],
+                    "stroke_boxes": sketch.boxes[sketch.mask].tolist(),
+                    "region_boxes": photo.boxes[photo.mask].tolist(),
+                    **explanation._asdict(),
+                }
+            )
+    return out
+
+
+def _batch_of_one(sample: Any, device: torch.device) -> Any:
+    return type(sample)(*(field[None].to(device) for field in sample))
+
+

@@ -1,0 +1,172 @@
+"""What every system is: an encoder of single pictures and a matcher of encodings."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
+
+from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
+from fgsbir.errors import InputError
+from fgsbir.retrieval.distances import concat, select
+from fgsbir.retrieval.metric import RetrievalMetrics
+from fgsbir.retrieval.ranking import Ranking, rank_gallery
+from fgsbir.systems.losses import ContrastiveLoss, PairLoss
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How a system is trained.
+
+    Args:
+        optimizer: "adam", "adamw" or "sgd" (momentum 0.9).
+        lr: learning rate, the peak where it is scheduled.
+        backbone_lr_factor: learning rate of the backbone relative to `lr`.
+        weight_decay: of matrices; biases and norms have none.
+        schedule: "constant", or "one_cycle": up for `warmup`, then down along a cosine, over the whole training.
+        warmup: share of the steps.
+    """
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    backbone_lr_factor: float = 1.0
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "one_cycle"] = "one_cycle"
+    warmup: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise InputError("optimisation.lr", f"{self.lr} is not positive", "use e.g. 1.0e-4")
+
+
+class System(LightningModule, ABC):
+    """Base of all systems.
+
+    A subclass says how one sketch and one photo are encoded, and how far apart encodings are: row by row
+    for training, all with all for ranking. Training, evaluation and search are written once, on these.
+
+    Args:
+        loss: over the pairs of a batch.
+        optimisation: optimiser and schedule.
+    """
+
+    name: str
+    """As in the tables, e.g. "B-Siamese"."""
+
+    def __init__(self, loss: PairLoss | None = None, optimisation: Optimisation = Optimisation()) -> None:  # noqa: B008
+        super().__init__()
+        self.loss, self.optimisation = loss or ContrastiveLoss(), optimisation
+        self.metrics = RetrievalMetrics()
+        self.test_ranking: Ranking | None = None
+        """The ranking of the last test."""
+        self._encodings: dict[type, list[tuple[Any, Any]]] = {SketchBatch: [], PhotoBatch: []}
+        self._seed = 0
+
+    @abstractmethod
+    def encode_sketch(self, batch: SketchBatch) -> Any:
+        """Encodings of B sketches."""
+
+    @abstractmethod
+    def encode_photo(self, batch: PhotoBatch) -> Any:
+        """Encodings of B photos."""
+
+    @abstractmethod
+    def match(self, sketches: Any, photos: Any) -> Tensor:
+        """Distances of P sketches to P photos, row by row, `(P,)` float32."""
+
+    @abstractmethod
+    def match_all(self, sketches: Any, photos: Any) -> Tensor:
+        """Distances of Q sketches to G photos, `(Q, G)` float32."""
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Pretrained parameters, which learn at their own rate."""
+        backbone = getattr(self, "backbone", None)
+        return list(backbone.parameters()) if isinstance(backbone, nn.Module) else []
+
+    def weights_origin(self) -> list[dict[str, str]]:
+        """Where pretrained weights came from: `{"source": ..., "sha256": ...}` each."""
+        return [module.origin for module in self.modules() if isinstance(getattr(module, "origin", None), dict)]
+
+    def configure_optimizers(self) -> Any:
+        """Parameter groups by decay and learning rate, and the schedule."""
+        o = self.optimisation
+        backbone = {id(p) for p in self.backbone_parameters()}
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                groups.setdefault((id(parameter) in backbone, parameter.ndim > 1), []).append(parameter)
+        rates = [o.lr * (o.backbone_lr_factor if in_backbone else 1.0) for in_backbone, _ in groups]
+        parameters = [
+            {"params": group, "lr": lr, "weight_decay": o.weight_decay if matrix else 0.0}
+            for ((_, matrix), group), lr in zip(groups.items(), rates, strict=True)
+        ]
+        optimizer: Optimizer
+        if o.optimizer == "sgd":
+            optimizer = SGD(parameters, momentum=0.9)
+        else:
+            optimizer = (AdamW if o.optimizer == "adamw" else Adam)(parameters)
+        if o.schedule == "constant":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        cycle = OneCycleLR(optimizer, rates, total_steps=max(steps, 2), pct_start=o.warmup, cycle_momentum=False)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    def on_fit_start(self) -> None:
+        """Remembers the seed of the run."""
+        self._seed = torch.initial_seed()
+
+    def on_train_epoch_start(self) -> None:
+        """Makes noise a function of the run's seed and the epoch, so that a resumed run repeats an uninterrupted one."""
+        torch.manual_seed((self._seed + 7919 * (1 + self.current_epoch) + 104729 * self.global_rank) % 2**63)
+
+    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
+        """The loss of one batch."""
+        loss = self.loss(self, self.encode_sketch(batch.sketch), self.encode_photo(batch.photo), batch.photo.index)
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch.photo.index))
+        return loss
+
+    def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Encodes queries, then the gallery."""
+        encode = self.encode_sketch if isinstance(batch, SketchBatch) else self.encode_photo
+        self._encodings[type(batch)].append((encode(batch), batch))  # type: ignore[arg-type]
+
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Ranks the gallery for every query and logs the figures."""
+        distances, sketches, _ = self._collect()
+        if self.trainer.sanity_checking:
+            return
+        self.metrics.update(distances, sketches.photo, sketches.index)
+        self.log_dict({f"val/{k}": v for k, v in self.metrics.compute().items()}, prog_bar=True)
+        self.metrics.reset()
+
+    def on_test_epoch_end(self) -> None:
+        """As for validation; the ranking is kept in `test_ranking`, its ids are positions in the split."""
+        distances, sketches, photos = self._collect()
+        self.metrics.update(distances, sketches.photo, sketches.index)
+        self.log_dict({f"test/{k}": v for k, v in self.metrics.compute().items()})
+        self.metrics.reset()
+        self.test_ranking = rank_gallery(
+            distances, sketches.photo, [str(int(i)) for i in sketches.index], [str(int(i)) for i in photos.index]
+        )
+
+    def _collect(self) -> tuple[Tensor, SketchBatch, PhotoBatch]:
+        """Distances `(Q, G)` of this process's queries to the whole gallery, in gallery order."""
+        sketches, queries = zip(*self._encodings[SketchBatch], strict=True)
+        photos, gallery = zip(*self._encodings[PhotoBatch], strict=True)
+        self._encodings = {SketchBatch: [], PhotoBatch: []}
+        encoded, batch = concat(photos), concat([PhotoBatch(g.boxes, g.boxes, g.mask, g.index) for g in gallery])
+        if self.trainer.world_size > 1:
+            gathered = self.all_gather((encoded, batch))
+            encoded, batch = (type(t)(*(f.flatten(0, 1) for f in t)) for t in gathered)
+        index = batch.index.unique()
+        place = torch.stack([(batch.index == i).nonzero()[0, 0] for i in index])
+        query = concat([SketchBatch(q.boxes, q.boxes, q.mask, q.index, q.photo) for q in queries])
+        return self.match_all(concat(sketches), select(encoded, place)), query, select(batch, place)

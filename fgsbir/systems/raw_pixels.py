@@ -1,0 +1,49 @@
+"""Raw pixels: what a system must beat to have learned anything."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.retrieval.distances import VectorEncoding, squared_euclidean
+from fgsbir.systems.base import System
+
+
+class RawPixels(System):
+    """Compares small grey pictures, centred and scaled to unit length. It has no parameters and is not trained.
+
+    Args:
+        side: pictures are averaged down to `side x side`.
+    """
+
+    name = "Raw pixels"
+
+    def __init__(self, side: int = 32) -> None:
+        super().__init__()
+        self.side = side
+
+    def _encode(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
+        grey = F.adaptive_avg_pool2d(batch.image.float().mean(1, keepdim=True), self.side).flatten(1)
+        return VectorEncoding(F.normalize(grey - grey.mean(1, keepdim=True), dim=1))
+
+    def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
+        """Unit vectors `(B, side * side)`."""
+        return self._encode(batch)
+
+    def encode_photo(self, batch: PhotoBatch) -> VectorEncoding:
+        """Unit vectors `(B, side * side)`."""
+        return self._encode(batch)
+
+    def match(self, sketches: VectorEncoding, photos: VectorEncoding) -> Tensor:
+        """Squared Euclidean distances, `(P,)`."""
+        return (sketches.vector - photos.vector).square().sum(1)
+
+    def match_all(self, sketches: VectorEncoding, photos: VectorEncoding) -> Tensor:
+        """Squared Euclidean distances, `(Q, G)`."""
+        return squared_euclidean(sketches.vector, photos.vector)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Nothing to train."""
+        return []

@@ -1,0 +1,157 @@
+"""Promises that the project files make to each other."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ("sketch", "regions", "data", "models", "retrieval", "systems", "runs", "sweep", "report")
+LAYERS += ("training", "data_commands", "cli")  # the commands, each a file
+FREE = ("errors", "files")  # importable by all
+WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py")
+
+
+def imported(source: str) -> list[str]:
+    """The modules that a file names in its imports, wherever they stand."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def upward(layer: str, source: str) -> list[str]:
+    """The imports of a file in `layer` that point at a later layer; FREE files may point at none."""
+    place = LAYERS.index(layer) if layer in LAYERS else -1
+    targets = [name.split(".")[1] for name in imported(source) if name.startswith("fgsbir.")]
+    return [t for t in targets if t in LAYERS and LAYERS.index(t) > place]
+
+
+def tracked() -> list[Path]:
+    """The files that git keeps or would keep, that is: all but the ignored ones."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [path for line in listing.splitlines() if (path := ROOT / line).is_file()]
+
+
+def makefile_targets() -> dict[str, str]:
+    """Each target of the Makefile with its help line."""
+    rules = re.findall(r"^([a-z][\w-]*):(?!=)([^\n]*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return {name: rest.partition("## ")[2] for name, rest in rules}
+
+
+def test_the_import_check_sees_an_arrow_the_wrong_way() -> None:
+    assert upward("sketch", "from fgsbir.errors import InputError") == []
+    assert upward("models", "def f():\n    from fgsbir.systems.base import System") == ["systems"]
+    assert upward("data", "from fgsbir import report") == ["report"]
+    assert upward("report", "import fgsbir.runs.folder") == []
+    assert upward("errors", "import fgsbir.sketch.strokes") == ["sketch"]
+
+
+def test_imports_point_up_the_list_of_layers() -> None:
+    wrong = []
+    for path in (ROOT / "fgsbir").rglob("*.py"):
+        layer = path.relative_to(ROOT / "fgsbir").parts[0].removesuffix(".py")
+        assert layer in (*LAYERS, *FREE, "__init__", "__main__"), f"{path} is in no layer"
+        if layer != "__main__":
+            wrong += [f"{path.relative_to(ROOT)} imports {t}" for t in upward(layer, path.read_text("utf-8"))]
+    assert wrong == []
+
+
+def test_sketches_regions_and_records_do_not_import_torch() -> None:
+    heavy = {"torch", "torchvision", "lightning", "timm"}
+    for start in WITHOUT_TORCH:
+        path = ROOT / start
+        for file in path.rglob("*.py") if path.is_dir() else [path]:
+            assert not heavy & {name.split(".")[0] for name in imported(file.read_text("utf-8"))}, file
+
+
+def test_every_make_target_has_a_help_line() -> None:
+    targets = makefile_targets()
+    assert {"help", "install", "demo", "test", "lint", "format", "bench", "clean"} <= set(targets)
+    assert [name for name, text in targets.items() if not text] == []
+
+
+def test_make_alone_lists_every_target() -> None:
+    try:
+        shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except FileNotFoundError:
+        pytest.skip("make is not installed")
+    assert re.findall(r"^  make ([a-z]+)", shown, re.MULTILINE) == list(makefile_targets())
+
+
+def test_the_commands_of_the_readme_exist() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    commands = re.findall(r"^make ([a-z]+)", readme, re.MULTILINE)
+    assert commands == ["demo", "test"]
+    assert set(commands) <= set(makefile_targets())
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
+    path = ROOT / ".ci" / "run"
+    assert path.stat().st_mode & 0o111, "it is not executable"
+    assert path.read_text().splitlines()[-1] == "make test"
+
+
+def test_the_demo_uses_experiments_that_exist() -> None:
+    named = re.findall(
+        r"experiments/\S+\.yaml", (ROOT / "Makefile").read_text() + (ROOT / "README.md").read_text("utf-8")
+    )
+    assert len(named) >= 3
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_no_file_names_a_machine_or_a_package_index() -> None:
+    # Written in pieces, so that this file does not find itself.
+    banned = [
+        "/wo" + "rk/",
+        "pypi." + "org",
+        "python" + "hosted",
+        "download.py" + "torch",
+        "index" + "-url",
+    ]
+    found = []
+    for path in tracked():
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [f"{path.relative_to(ROOT)}: {word}" for word in banned if word in text]
+    assert found == []
+
+
+def test_malicious_releases_of_lightning_are_excluded() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (lightning,) = [r for r in map(Requirement, project["dependencies"]) if r.name == "lightning"]
+    assert not any(lightning.specifier.contains(version) for version in ("2.6.2", "2.6.3"))
+    assert lightning.specifier.contains("2.6.4")
+
+
+def test_constraints_pin_every_declared_package_within_its_bounds() -> None:
+    lines = (ROOT / "constraints.txt").read_text().split()
+    pins = {name.lower().replace("_", "-"): version for name, version in (line.split("==") for line in lines)}
+    assert [version for version in pins.values() if not re.fullmatch(r"[\w.]+", version)] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [r for extra in project["optional-dependencies"].values() for r in extra]
+    for requirement in map(Requirement, project["dependencies"] + extras):
+        version = pins[requirement.name.lower().replace("_", "-")]
+        assert requirement.specifier.contains(version), f"{requirement} is pinned to {version}"
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+    assert len(pages) >= 7
+    dead = []
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
+            if not target.startswith("https://") and not (page.parent / target).exists():
+                dead.append(f"{page.name}: {target}")
+    assert dead == []

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Reading files whole, and writing them so that a reader never meets half of one."""
 
 from __future__ import annotations
 
@@ -44,3 +44,15 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         # Tidying up must not hide the error that brought us here.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(path, error.strerror or "cannot be read", "check the path and its permissions") from None

@@ -207,7 +207,8 @@ def load_experiment(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]
     merged: dict[str, Any] = {}
     for base in config.pop("base", []):
         merged = _merge(merged, load_experiment(path.parent / base, (*inside, path.resolve())))
-    return _merge(merged, config)
+    merged = _merge(merged, config)
+    return merged
 
 
 def _merge(base: Any, over: Any) -> Any:
@@ -216,8 +217,10 @@ def _merge(base: Any, over: Any) -> Any:
         return over
     if "class_path" in base and over.get("class_path", base["class_path"]) != base["class_path"]:
         return over
-    return {key: _merge(base[key], over[key]) if key in base and key in over else over.get(key, base.get(key))
-            for key in base | over}
+    return {
+        key: _merge(base[key], over[key]) if key in base and key in over else over.get(key, base.get(key))
+        for key in base | over
+    }
 
 
 def _existing(path: Path) -> str | None:
@@ -228,5 +231,3 @@ def _first_problem(message: str) -> str:
     """The line of jsonargparse's message that says what is wrong; the rest lists what else was tried."""
     lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
     return lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
-
-

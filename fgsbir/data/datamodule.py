@@ -138,4 +138,3 @@ class SketchPhotoData(LightningDataModule):
             persistent_workers=self.num_workers > 0 and sampler is not None,
             pin_memory=torch.cuda.is_available(),
         )
-

@@ -15,7 +15,8 @@ from torch.utils.data import Dataset, DistributedSampler
 from fgsbir.data.records import PhotoRecord, SketchRecord
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.data.transforms import Augmentation, UnitAffine
-from fgsbir.sketch.detail import DetailLevel, detail as reduce_detail
+from fgsbir.sketch.detail import DetailLevel
+from fgsbir.sketch.detail import detail as reduce_detail
 from fgsbir.sketch.raster import rasterise
 from fgsbir.sketch.strokes import FloatArray, VectorSketch
 
@@ -104,9 +105,7 @@ class PhotoDataset(Dataset[PhotoBatch]):
         rendering: how they become tensors.
     """
 
-    def __init__(
-        self, photos: Sequence[PhotoRecord], boxes: Mapping[str, FloatArray], rendering: Rendering
-    ) -> None:
+    def __init__(self, photos: Sequence[PhotoRecord], boxes: Mapping[str, FloatArray], rendering: Rendering) -> None:
         self.photos, self.boxes, self.rendering = photos, boxes, rendering
 
     def __len__(self) -> int:
@@ -168,7 +167,7 @@ class PairDataset(Dataset[PairBatch]):
         )
 
 
-class EpochSampler(DistributedSampler[PairBatch]):
+class EpochSampler(DistributedSampler[int]):
     """Shuffles by seed and epoch, gives each process its share, and tells the dataset the epoch."""
 
     def __iter__(self) -> Iterator[int]:

@@ -43,9 +43,9 @@ def load_folder(
 
     Args:
         root: folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (`.svg`, `.npy`, `.ndjson`).
-        pairs: CSV with a header and the columns `sketch` (file below `sketches/`), `photo` (name of a file in `photos/`)
-            and, if wanted, `split` (train, val or test; empty for one by hash). Only the sketches that it
-            lists are used.
+        pairs: CSV with a header and the columns `sketch` (file below `sketches/`), `photo` (name of a file in
+            `photos/`) and, if wanted, `split` (train, val or test; empty for one by hash). Only the sketches that
+            it lists are used.
         val_fraction: share of the photos for validation, in [0, 1].
         test_fraction: share of the photos for testing, in [0, 1].
         seed: of the hash.

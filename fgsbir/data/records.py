@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from fgsbir.errors import InputError
+from fgsbir.files import read_bytes
 from fgsbir.sketch.strokes import VectorSketch
 
 SPLITS = ("train", "val", "test")
@@ -46,8 +47,10 @@ class PhotoRecord:
 
     def digest(self) -> str:
         """SHA-256 of the content, the key under which results computed from it are cached."""
-        data = self.pixels.tobytes() if self.pixels is not None else read_bytes(self.path)
-        return hashlib.sha256(data).hexdigest()
+        if self.pixels is not None:
+            return hashlib.sha256(self.pixels.tobytes()).hexdigest()
+        assert self.path is not None
+        return hashlib.sha256(read_bytes(self.path)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -113,18 +116,6 @@ class PairedData:
         """Short hash of the query and gallery ids of a split; two results are comparable only if it is equal."""
         ids = [s.id for s in self.split_sketches(split)] + [p.id for p in self.split_photos(split)]
         return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:8]
-
-
-def read_bytes(path: Path | None) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    try:
-        return Path(str(path)).read_bytes()
-    except OSError as error:
-        raise InputError(path, error.strerror or "cannot be read", "check the path and its permissions") from None
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:

@@ -14,24 +14,24 @@ class SketchBatch(NamedTuple):
         image: `(B, 3, H, W)` uint8 raster, or `(B, C, h, w)` features of a frozen trunk.
         boxes: `(B, N, 4)`, one box a stroke, `(x1, y1, x2, y2)` in [0, 1]; zero where there is none.
         mask: `(B, N)`, True where a box is real; the real ones come first.
-        index: `(B,)`, position of the sketch in its split.
-        photo: `(B,)`, position of its photo in the gallery of the split.
+        position: `(B,)`, place of the sketch in its split.
+        photo: `(B,)`, place of its photo in the gallery of the split.
     """
 
     image: Tensor
     boxes: Tensor
     mask: Tensor
-    index: Tensor
+    position: Tensor
     photo: Tensor
 
 
 class PhotoBatch(NamedTuple):
-    """Photos as a system reads them: as `SketchBatch`, with region boxes; `index` is the place in the gallery."""
+    """Photos as a system reads them: as `SketchBatch`, with region boxes; `position` is the place in the gallery."""
 
     image: Tensor
     boxes: Tensor
     mask: Tensor
-    index: Tensor
+    position: Tensor
 
 
 class PairBatch(NamedTuple):

@@ -73,7 +73,7 @@ class Folder(DataSource):
     """A user's own photos and sketches; docs/data.md tells how they are laid out.
 
     Args:
-        root: folder with `photos/` and `sketches/`.
+        path: folder with `photos/` and `sketches/`.
         pairs: CSV with the columns sketch, photo and, if wanted, split; without it sketches and photos are
             paired by name.
         val_fraction: share of the photos held out for validation, where the CSV does not say.
@@ -83,14 +83,14 @@ class Folder(DataSource):
     name = "folder"
 
     def __init__(
-        self, root: Path, pairs: Path | None = None, val_fraction: float = 0.1, test_fraction: float = 0.2
+        self, path: Path, pairs: Path | None = None, val_fraction: float = 0.1, test_fraction: float = 0.2
     ) -> None:
-        self.root, self.pairs = root, pairs
+        self.path, self.pairs = path, pairs
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
 
     def load(self) -> PairedData:
         """Reads the sketches and pairs them with the photos."""
-        return load_folder(self.root, self.pairs, self.val_fraction, self.test_fraction)
+        return load_folder(self.path, self.pairs, self.val_fraction, self.test_fraction)
 
 
 class Embedded(DataSource):
@@ -118,11 +118,11 @@ class Embedded(DataSource):
         size: int = 160,
         seed: int = 0,
     ) -> None:
-        for field, value in (("train", train), ("val", val), ("test", test), ("sketches_per_photo", sketches_per_photo)):
+        self.counts = {"train": train, "val": val, "test": test}
+        for field, value in (*self.counts.items(), ("sketches_per_photo", sketches_per_photo)):
             if value < 1:
                 raise InputError(f"embedded.{field}", f"{value} is not positive", "use 1 or more")
         self.category: Literal["chairs", "shoes", "screens"] = category
-        self.counts = {"train": train, "val": val, "test": test}
         self.sketches_per_photo, self.size, self.seed = sketches_per_photo, size, seed
 
     def load(self) -> PairedData:

@@ -60,7 +60,7 @@ class UnitAffine:
         return UnitAffine((_square(self.matrix) @ _square(first.matrix))[:2])
 
     def image(self, image: Image, size: int) -> Image:
-        """The picture `(H, W, 3)` seen through the transform, `(size, size, 3)`; what lies outside repeats the border."""
+        """The picture `(H, W, 3)` through the transform, `(size, size, 3)`; what lies outside repeats the border."""
         height, width = image.shape[:2]
         shrink = size / max(height, width)
         if shrink < 0.75:  # a warp samples four pixels and would alias
@@ -71,7 +71,7 @@ class UnitAffine:
         to_pixel = np.array([[size, 0, -0.5], [0, size, -0.5], [0, 0, 1.0]])
         pixels = (to_pixel @ _square(self.matrix) @ to_unit)[:2]
         warped = cv2.warpAffine(image, pixels, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return warped.astype(np.uint8, copy=False)
+        return np.asarray(warped, dtype=np.uint8)
 
     def boxes(self, boxes: FloatArray) -> FloatArray:
         """Axis-aligned hulls of the transformed boxes, `(N, 4)`, clipped to the frame."""
@@ -135,15 +135,13 @@ class Augmentation:
             x = grey[..., None] + (x - grey[..., None]) * rng.uniform(1 - self.colour, 1 + self.colour)
         contrast, brightness = rng.uniform(-0.5, 0.5, 2) * self.colour
         x = (x - 255) * (1 + contrast) + 255 * (1 + brightness * 0.5)
-        return x.clip(0, 255).astype(np.uint8)
+        return np.asarray(x.clip(0, 255), dtype=np.uint8)
 
 
 def _random_affine(rng: np.random.Generator, strength: float, flip: bool) -> UnitAffine:
-    angle, sx, sy, stretch, shear, dx, dy = rng.uniform(-1, 1, 7) * strength
-    scale = 1 + 0.2 * sx
-    return UnitAffine.about_centre(
-        15 * angle, (scale * (1 + 0.08 * stretch), scale * (1 - 0.08 * stretch)), 0.08 * shear, (0.08 * dx, 0.08 * dy), flip
-    )
+    angle, size, stretch, shear, dx, dy = rng.uniform(-1, 1, 6) * strength
+    scale = (1 + 0.2 * size) * (1 + 0.08 * stretch), (1 + 0.2 * size) * (1 - 0.08 * stretch)
+    return UnitAffine.about_centre(15 * angle, scale, 0.08 * shear, (0.08 * dx, 0.08 * dy), flip)
 
 
 def _smooth_noise(points: int, strength: float, rng: np.random.Generator) -> FloatArray:

@@ -72,6 +72,8 @@ class Backbone(nn.Module):
             for module in self.top.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.requires_grad_(False)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

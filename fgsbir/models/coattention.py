@@ -32,7 +32,9 @@ class CoAttention(nn.Module):
     With strokes $S$ and regions $P$ (Sain et al. 2020, slide 7; the photo direction is the mirror image):
 
     $$A = (S W_\psi^S)(P W_\psi^P)^T, \quad S^P = \mathrm{softmax}(A / \sqrt{d_h})\, P$$
-    $$G = \sigma([S, S^P] W_G), \quad \tilde S = E_S(G \odot (S + S^P)) + S, \quad E_S = \mathrm{ReLU} \circ \mathrm{Linear}$$
+    $$G = \sigma([S, S^P] W_G), \quad \tilde S = E_S(G \odot (S + S^P)) + S$$
+
+    where $E_S$ is a linear layer with a ReLU.
 
     Args:
         dim: node size, d.
@@ -78,7 +80,7 @@ def _take_in(x: Tensor, other: Tensor, weights: Tensor, gate: nn.Linear | None, 
     if gate is None:
         opening = x * message
     else:
-        own, foreign = gate.weight.split(x.shape[-1], dim=1)
+        own, foreign = gate.weight.chunk(2, dim=1)
         fewer_nodes_here = x.shape[1] <= other.shape[1]
         gathered = F.linear(message, foreign) if fewer_nodes_here else weights @ F.linear(other, foreign)
         opening = F.linear(x, own, gate.bias) + gathered

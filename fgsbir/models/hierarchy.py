@@ -97,7 +97,9 @@ class NodeFusion(nn.Module):
             fused, first, second = self._draw(nodes, scores, count)
         else:
             first, second = _best_pair(scores, count)
-            fused = self._activate(F.linear(torch.cat([_rows(nodes, first), _rows(nodes, second)], 1), self.fuse.weight))
+            fused = self._activate(
+                F.linear(torch.cat([_rows(nodes, first), _rows(nodes, second)], 1), self.fuse.weight)
+            )
         merge = Merge(first, second, done)
         return _repack(nodes, fused, count, merge), (count - 1).clamp(min=1), merge
 
@@ -110,7 +112,7 @@ class NodeFusion(nn.Module):
         logits = torch.where((count < 2)[:, None], torch.zeros_like(logits), logits)  # no candidate: anything but NaN
         soft = F.gumbel_softmax(logits, self.temperature)
         choice = soft.argmax(1)
-        left, right = (F.linear(nodes, w) for w in self.fuse.weight.split(nodes.shape[-1], dim=1))
+        left, right = (F.linear(nodes, w) for w in self.fuse.weight.chunk(2, dim=1))
         fused = self._activate(_rows(left, first[choice]) + _rows(right, second[choice]))
         if nodes.shape[1] > 2:
             # Straight through: the value is the chosen candidate's, the gradient of the choice is that of the
@@ -196,6 +198,39 @@ class PairedHierarchy(nn.Module):
             torch.where(keep, out.photo, photo),
             out.sketch_to_photo,
             out.photo_to_sketch,
+        )
+
+
+class AttendedMaximum(nn.Module):
+    """No hierarchy: co-attend once, then take the maximum over the nodes of each branch.
+
+    This is what the authors' released code computes in place of the hierarchy, and, with the slides' gate,
+    their B-Localised-Coattn.
+
+    Args:
+        coattention: between the branches.
+    """
+
+    def __init__(self, coattention: CoAttention) -> None:
+        super().__init__()
+        self.coattention = coattention
+
+    def forward(
+        self,
+        sketch: Tensor,
+        photo: Tensor,
+        sketch_count: Tensor,
+        photo_count: Tensor,
+        trace: list[Level] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """One vector a branch, `(P, d)` each; arguments as in `PairedHierarchy`."""
+        masks = node_mask(sketch, sketch_count), node_mask(photo, photo_count)
+        out = self.coattention(sketch, photo, *masks)
+        if trace is not None:
+            trace.append(Level(out.sketch_to_photo, out.photo_to_sketch, None, None, sketch_count, photo_count))
+        return (
+            out.sketch.masked_fill(~masks[0][..., None], -torch.inf).amax(1),
+            out.photo.masked_fill(~masks[1][..., None], -torch.inf).amax(1),
         )
 
 

@@ -56,11 +56,12 @@ class RegionEncoder(nn.Module):
             maps.float().contiguous(), rois.float(), self.output_size, sampling_ratio=self.sampling_ratio, aligned=True
         )
         vectors = cells.amax((2, 3)) if self.pool == "max" else cells.mean((2, 3))
-        out = vectors.new_zeros(*mask.shape, vectors.shape[-1])
+        out: Tensor = vectors.new_zeros(*mask.shape, vectors.shape[-1])
         out[mask] = vectors
         return out
 
     def forward(self, maps: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
         """Nodes `(B, N, d)`; arguments as in `pooled`."""
         nodes: Tensor = self.project(self.pooled(maps, boxes, mask))
-        return nodes * mask[..., None]
+        masked: Tensor = nodes * mask[..., None]
+        return masked

@@ -38,7 +38,8 @@ class SelectiveSearch(RegionSource):
     Args:
         top_k: regions a photo at most, the whole photo included. A plain photo has fewer.
         min_side: boxes with a shorter side are dropped; share of the photo's side, in [0, 1).
-        max_iou: two boxes whose intersection over union is above this are one; in (0, 1].
+        max_iou: of two boxes whose intersection over union is above this the smaller is dropped; in (0, 1]. With the
+            default the regions are about as large as the authors' (median 13 % of the photo; theirs 15 %).
         mode: "quality" segments in more ways: three to four times the candidates and the time of "fast".
         max_side: a larger photo is first shrunk to this, in pixels of its longer side.
         cache_dir: folder that keeps the boxes; `$FGSBIR_CACHE/regions`, or `~/.cache/fgsbir/regions`, when it is
@@ -53,7 +54,7 @@ class SelectiveSearch(RegionSource):
         self,
         top_k: int = 16,
         min_side: float = 10 / 256,
-        max_iou: float = 0.8,
+        max_iou: float = 0.5,
         mode: Literal["fast", "quality"] = "fast",
         max_side: int = 256,
         cache_dir: str | None = None,

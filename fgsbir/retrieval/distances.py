@@ -26,12 +26,12 @@ class NodeEncoding(NamedTuple):
 
     Attributes:
         nodes: `(B, N, d)`, real nodes first.
-        count: `(B,)`, number of real nodes, at least 1.
+        counts: `(B,)`, number of real nodes, at least 1.
         vector: `(B, D)`; D = 0 for a system that has none.
     """
 
     nodes: Tensor
-    count: Tensor
+    counts: Tensor
     vector: Tensor
 
 
@@ -47,11 +47,12 @@ def select(encoding: Encoding, index: Tensor) -> Encoding:
 def concat(encodings: Sequence[Any]) -> Any:
     """Batches of encodings as one. Node axes of unequal length are padded to the longest."""
     fields = []
-    for parts in zip(*encodings, strict=True):
+    for column in zip(*encodings, strict=True):
+        parts = list(column)
         if parts[0].ndim == 3:
             room = max(part.shape[1] for part in parts)
             parts = [F.pad(part, (0, 0, 0, room - part.shape[1])) for part in parts]
-        fields.append(torch.cat(list(parts)))
+        fields.append(torch.cat(parts))
     return type(encodings[0])(*fields)
 
 
@@ -83,9 +84,9 @@ def paired_distances(
         chunk: pairs at a time, P; see `pairs_in_memory`.
         progress: show a bar.
     """
-    queries, gallery = len(sketches.count), len(photos.count)
-    room = int(photos.count.max()) + 1
-    work = (sketches.count[:, None] * room + photos.count[None]).flatten()
+    queries, gallery = len(sketches.counts), len(photos.counts)
+    room = int(photos.counts.max()) + 1
+    work = (sketches.counts[:, None] * room + photos.counts[None]).flatten()
     order = work.argsort(descending=True, stable=True)
     starts = range(0, queries * gallery, chunk)
     parts = []

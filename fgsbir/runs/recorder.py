@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.files import atomic_write
+from fgsbir.models.hierarchy import PairedHierarchy
 from fgsbir.retrieval.ranking import Ranking, summarise
 from fgsbir.runs.environment import git_commit, hardware, versions
 from fgsbir.runs.folder import THUMBNAIL_SIZE, Result, RunFolder
@@ -91,7 +92,9 @@ class RunRecorder(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves ranking, thumbnails and merge trees, and last the result."""
         data = getattr(trainer, "datamodule", None)
-        assert isinstance(pl_module, System) and isinstance(data, SketchPhotoData) and pl_module.test_ranking
+        assert isinstance(pl_module, System)
+        assert isinstance(data, SketchPhotoData)
+        assert pl_module.test_ranking is not None
         seconds = time.perf_counter() - self._since
         queries, gallery = data.queries("test"), data.gallery("test")
         places = pl_module.test_ranking
@@ -107,10 +110,10 @@ class RunRecorder(Callback):
             self.run.write_env(pl_module.weights_origin())
         self.run.write_ranking(ranking)
         self.run.write_thumbnails(_thumbnails(gallery), _thumbnails(queries)[order])
-        if isinstance(pl_module, Proposed) and pl_module.hierarchy is not None:
+        if isinstance(pl_module, Proposed) and isinstance(pl_module.matcher, PairedHierarchy):
             self.run.write_hierarchy(_explanations(pl_module, queries, gallery, ranking, order))
         trained = self._trained()
-        figures = summarise(ranking.ranks)
+        figures: dict[str, Any] = summarise(ranking.ranks)
         self.run.write_result(
             Result(
                 system=pl_module.name,
@@ -182,5 +185,3 @@ def _explanations(
 
 def _batch_of_one(sample: Any, device: torch.device) -> Any:
     return type(sample)(*(field[None].to(device) for field in sample))
-
-

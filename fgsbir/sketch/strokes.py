@@ -107,8 +107,8 @@ class VectorSketch:
 
         Args:
             min_side: a box thinner than this (a dot, a straight horizontal line) is widened about its
-                centre to this side, in frame units, so that it has an area to pool over. 313 of
-                ChairV2's 12,627 strokes have no width or no height.
+                centre to this side, in frame units, so that it has an area to pool over. ChairV2
+                has hundreds of such strokes.
         """
         low = np.minimum.reduceat(self.points, self.offsets[:-1])
         high = np.maximum.reduceat(self.points, self.offsets[:-1])

@@ -11,3 +11,5 @@ SYSTEMS: dict[str, type[System]] = {
     "proposed": Proposed,
 }
 """By the name that experiment files and tables use."""
+
+__all__ = ["SYSTEMS", "BSiamese", "Proposed", "RawPixels", "System"]

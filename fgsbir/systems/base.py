@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
+from fgsbir.models.backbone import Backbone
 from fgsbir.retrieval.distances import concat, select
 from fgsbir.retrieval.metric import RetrievalMetrics
 from fgsbir.retrieval.ranking import Ranking, rank_gallery
@@ -59,7 +60,7 @@ class System(LightningModule, ABC):
     name: str
     """As in the tables, e.g. "B-Siamese"."""
 
-    def __init__(self, loss: PairLoss | None = None, optimisation: Optimisation = Optimisation()) -> None:  # noqa: B008
+    def __init__(self, loss: PairLoss | None = None, optimisation: Optimisation = Optimisation()) -> None:
         super().__init__()
         self.loss, self.optimisation = loss or ContrastiveLoss(), optimisation
         self.metrics = RetrievalMetrics()
@@ -91,7 +92,7 @@ class System(LightningModule, ABC):
 
     def weights_origin(self) -> list[dict[str, str]]:
         """Where pretrained weights came from: `{"source": ..., "sha256": ...}` each."""
-        return [module.origin for module in self.modules() if isinstance(getattr(module, "origin", None), dict)]
+        return [module.origin for module in self.modules() if isinstance(module, Backbone)]
 
     def configure_optimizers(self) -> Any:
         """Parameter groups by decay and learning rate, and the schedule."""
@@ -122,13 +123,13 @@ class System(LightningModule, ABC):
         self._seed = torch.initial_seed()
 
     def on_train_epoch_start(self) -> None:
-        """Makes noise a function of the run's seed and the epoch, so that a resumed run repeats an uninterrupted one."""
+        """Makes noise a function of seed and epoch, so that a resumed run repeats an uninterrupted one."""
         torch.manual_seed((self._seed + 7919 * (1 + self.current_epoch) + 104729 * self.global_rank) % 2**63)
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        loss = self.loss(self, self.encode_sketch(batch.sketch), self.encode_photo(batch.photo), batch.photo.index)
-        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch.photo.index))
+        loss = self.loss(self, self.encode_sketch(batch.sketch), self.encode_photo(batch.photo), batch.photo.position)
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch.photo.position))
         return loss
 
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -143,18 +144,18 @@ class System(LightningModule, ABC):
         distances, sketches, _ = self._collect()
         if self.trainer.sanity_checking:
             return
-        self.metrics.update(distances, sketches.photo, sketches.index)
+        self.metrics.update(distances, sketches.photo, sketches.position)
         self.log_dict({f"val/{k}": v for k, v in self.metrics.compute().items()}, prog_bar=True)
         self.metrics.reset()
 
     def on_test_epoch_end(self) -> None:
         """As for validation; the ranking is kept in `test_ranking`, its ids are positions in the split."""
         distances, sketches, photos = self._collect()
-        self.metrics.update(distances, sketches.photo, sketches.index)
+        self.metrics.update(distances, sketches.photo, sketches.position)
         self.log_dict({f"test/{k}": v for k, v in self.metrics.compute().items()})
         self.metrics.reset()
         self.test_ranking = rank_gallery(
-            distances, sketches.photo, [str(int(i)) for i in sketches.index], [str(int(i)) for i in photos.index]
+            distances, sketches.photo, [str(int(i)) for i in sketches.position], [str(int(i)) for i in photos.position]
         )
 
     def _collect(self) -> tuple[Tensor, SketchBatch, PhotoBatch]:
@@ -162,11 +163,11 @@ class System(LightningModule, ABC):
         sketches, queries = zip(*self._encodings[SketchBatch], strict=True)
         photos, gallery = zip(*self._encodings[PhotoBatch], strict=True)
         self._encodings = {SketchBatch: [], PhotoBatch: []}
-        encoded, batch = concat(photos), concat([PhotoBatch(g.boxes, g.boxes, g.mask, g.index) for g in gallery])
+        encoded, batch = concat(photos), concat([PhotoBatch(g.boxes, g.boxes, g.mask, g.position) for g in gallery])
         if self.trainer.world_size > 1:
             gathered = self.all_gather((encoded, batch))
             encoded, batch = (type(t)(*(f.flatten(0, 1) for f in t)) for t in gathered)
-        index = batch.index.unique()
-        place = torch.stack([(batch.index == i).nonzero()[0, 0] for i in index])
-        query = concat([SketchBatch(q.boxes, q.boxes, q.mask, q.index, q.photo) for q in queries])
+        position = batch.position.unique()
+        place = torch.stack([(batch.position == i).nonzero()[0, 0] for i in position])
+        query = concat([SketchBatch(q.boxes, q.boxes, q.mask, q.position, q.photo) for q in queries])
         return self.match_all(concat(sketches), select(encoded, place)), query, select(batch, place)

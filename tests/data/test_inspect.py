@@ -1,4 +1,5 @@
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_stats_equal_plain_loops() -> None:
         for record in records:
             length = 0.0
             for stroke in record.sketch.strokes:
-                for a, b in zip(stroke[:-1], stroke[1:], strict=True):
+                for a, b in pairwise(stroke):
                     length += float(np.hypot(*(b - a)))
             ink.append(length)
         expected = {

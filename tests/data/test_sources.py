@@ -26,7 +26,7 @@ real_data = pytest.mark.skipif("FGSBIR_DATA" not in os.environ, reason="FGSBIR_D
 def write_qmul(folder: Path, name: str, keys: list[str]) -> Path:
     """The published layout: a coordinate pickle and `photo/<id>.png`."""
     (folder / "photo").mkdir(parents=True)
-    content = {key: DRAWING + [number / 2, 0, 0] for number, key in enumerate(keys)}
+    content = {key: DRAWING + np.array([number / 2, 0, 0]) for number, key in enumerate(keys)}
     (folder / f"{name}_Coordinate").write_bytes(pickle.dumps(content, protocol=2))
     for number, key in enumerate(keys):
         path = folder / "photo" / (key.split("/")[2].rsplit("_", 1)[0] + ".png")

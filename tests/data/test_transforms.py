@@ -73,7 +73,9 @@ def test_after_composes_right_to_left():
 
 
 def test_boxes_are_clipped_to_the_frame():
-    assert UnitAffine.about_centre(shift=(0.5, 0)).boxes(np.array([[0.2, 0, 0.9, 1]]))[0] == pytest.approx([0.7, 0, 1, 1])
+    assert UnitAffine.about_centre(shift=(0.5, 0)).boxes(np.array([[0.2, 0, 0.9, 1]]))[0] == pytest.approx(
+        [0.7, 0, 1, 1]
+    )
 
 
 def test_the_default_augmentation_changes_nothing():

@@ -114,8 +114,8 @@ def test_batched_equals_the_loop_in_values_and_gradients(settings, training, mon
     looped = [torch.stack(branch) for branch in zip(*looped, strict=True)]
     looped_grad = gradients(sum((b * w).sum() for b, w in zip(looped, weight, strict=True)))
 
-    for b, l in zip(batched, looped, strict=True):
-        torch.testing.assert_close(b, l, atol=1e-5, rtol=1e-5)
+    for ours, plain in zip(batched, looped, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)
     compared = {k for k in looped_grad if training or "score" not in k}  # a greedy choice passes no gradient
     assert compared == {k for k in batched_grad if k in compared}
     for key in compared:
@@ -183,7 +183,9 @@ def test_gumbel_choice_follows_its_probabilities():
     expected = torch.tensor([1.0, 0.5, 0.5]).softmax(0)  # dot products of (0,1), (0,2), (1,2)
     torch.manual_seed(1)
     draws = fusion(nodes.expand(20000, -1, -1), torch.full((20000,), 3))[2]
-    seen = torch.tensor([((draws.first == a) & (draws.second == b)).float().mean() for a, b in ((0, 1), (0, 2), (1, 2))])
+    seen = torch.tensor(
+        [((draws.first == a) & (draws.second == b)).float().mean() for a, b in ((0, 1), (0, 2), (1, 2))]
+    )
     torch.testing.assert_close(seen, expected, atol=0.015, rtol=0)
 
 

@@ -79,6 +79,17 @@ def test_finds_an_object_in_the_frame_of_the_photo(fresh: Iterator[Path]) -> Non
     assert max(iou(box, truth) for box in boxes) > 0.85
 
 
+def test_has_the_boxes_of_a_plain_call_of_opencv(fresh: Iterator[Path]) -> None:
+    image = shapes(64, 128)
+    image[::3, ::2] //= 2  # texture, so that colour spaces matter
+    plain = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    plain.setBaseImage(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    plain.switchToSelectiveSearchFast()
+    expected = {(x, y, x + w, y + h) for x, y, w, h in plain.process().tolist()} | {(0, 0, 128, 64)}
+    boxes = search(image, next(fresh), top_k=10_000, min_side=0, max_iou=1)
+    assert {tuple(box) for box in (boxes * [128, 64, 128, 64]).round().astype(int).tolist()} == expected
+
+
 def test_a_plain_photo_is_one_region(fresh: Iterator[Path]) -> None:
     for size in ((64, 64, 3), (1, 1, 3), (2, 300, 3)):
         assert search(np.full(size, 128, dtype=np.uint8), next(fresh)).tolist() == [[0, 0, 1, 1]]

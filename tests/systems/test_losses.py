@@ -34,6 +34,7 @@ def test_contrastive_equals_a_loop_and_masks_the_same_photo():
     total = 0.0
     for i in range(5):
         for side in ("sketch", "photo"):
+
             def cosine(j, i=i, side=side):
                 a, b = (i, j) if side == "sketch" else (j, i)
                 return float(sketches.vector[a] @ photos.vector[b])

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
-from fgsbir.sketch.formats.files import read_bytes
+from fgsbir.files import read_bytes
 from fgsbir.sketch.formats.sequence import split_strokes
 from fgsbir.sketch.strokes import VectorSketch, require_strokes
 

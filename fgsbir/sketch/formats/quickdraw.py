@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fgsbir.errors import InputError
-from fgsbir.sketch.formats.files import read_bytes
+from fgsbir.files import read_bytes
 from fgsbir.sketch.strokes import VectorSketch, require_strokes
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
-from fgsbir.sketch.formats.files import read_bytes
+from fgsbir.files import atomic_write, read_bytes
 from fgsbir.sketch.strokes import FloatArray, VectorSketch, require_strokes
 
 

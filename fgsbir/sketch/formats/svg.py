@@ -16,8 +16,7 @@ import numpy.typing as npt
 import svgelements
 
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
-from fgsbir.sketch.formats.files import read_bytes
+from fgsbir.files import atomic_write, read_bytes
 from fgsbir.sketch.strokes import VectorSketch, require_strokes
 
 Polygon = npt.NDArray[np.float64]  # (2 to 4, 2): the control points of a line or of a Bézier curve

@@ -78,17 +78,12 @@ class FgsbirCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer with our callbacks, folder and loggers."""
         config = self.config_init[self.subcommand]
-        checkpoint = ModelCheckpoint(
-            self.folder.checkpoints,
-            filename="best",
-            monitor="val/acc1",
-            mode="max",
-            save_last=True,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-        )
+        folder: Any = {"dirpath": self.folder.checkpoints, "enable_version_counter": False}
+        best = ModelCheckpoint(filename="best", monitor="val/acc1", mode="max", **folder)
+        # Behind `best`, whose score it then holds for a resumed run.
+        last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **folder)
         return super().instantiate_trainer(
-            callbacks=[*(config.trainer.callbacks or []), self.recorder, checkpoint],
+            callbacks=[*(config.trainer.callbacks or []), self.recorder, best, last],
             logger=self._logger() if self.subcommand == "fit" else False,
             default_root_dir=str(self.folder.path),
             **kwargs,

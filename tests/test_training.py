@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import PROPOSED, TINY
 from lightning import Callback
+from tiny import PROPOSED, TINY
 
 from fgsbir.cli import main
 from fgsbir.retrieval.ranking import load_ranking

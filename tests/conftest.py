@@ -8,6 +8,7 @@ import torch
 import yaml
 from tiny import TINY
 
+
 @pytest.fixture(autouse=True)
 def private(tmp_path, monkeypatch):
     """No cache, account or thread setting of the machine plays a part."""

@@ -61,7 +61,7 @@ class NodeFusion(nn.Module):
         relu: apply the slide's ReLU; the released code has none.
 
     Deviations:
-        `scale_scores` is on by default. $W_F [x_a, x_b]$ is computed as $W_1 x_a + W_2 x_b$.
+        `scale_scores` is on by default. Fusion starts near the mean of its two nodes. $W_F [x_a, x_b]$ is computed as $W_1 x_a + W_2 x_b$.
     """
 
     def __init__(
@@ -75,6 +75,9 @@ class NodeFusion(nn.Module):
         super().__init__()
         self.score = nn.Linear(dim, hidden, bias=False) if hidden else nn.Identity()
         self.fuse = nn.Linear(2 * dim, dim, bias=False)
+        with torch.no_grad():  # start near the mean of the two nodes: a chain of random maps would pass on nothing
+            half = torch.eye(dim) / 2
+            self.fuse.weight.mul_(0.1).add_(torch.cat([half, half], dim=1))
         self.temperature = temperature
         self.scale = 1 / math.sqrt(hidden or dim) if scale_scores else 1.0
         self.relu = relu

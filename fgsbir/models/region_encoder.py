@@ -10,20 +10,21 @@ from torchvision.ops import roi_align
 
 
 class RegionEncoder(nn.Module):
-    """RoI align, pooled to one vector a region, projected to d (Sain et al. 2020, slide 6: "RoI Pool").
+    """Map projected to d channels, RoI align, pooled to one vector a region (Sain et al. 2020, slide 6: "RoI Pool").
 
     Boxes come in [0, 1] and are scaled by the map's own height and width, so the geometry is exact for
     every input size and stride. Rounded scales are where boxes and pixels part company.
 
     Args:
         channels: channels of the feature map, C.
-        dim: size of a node, d. `None` leaves the pooled vector as it is (d = C).
+        dim: size of a node, d. `None` leaves the map as it is (d = C).
         output_size: RoI align samples an `output_size x output_size` grid a box.
         sampling_ratio: samples a grid cell and axis.
         pool: how the grid becomes one vector.
 
     Deviations:
-        The projection to d is ours: it decouples the cost of matching from the backbone's width.
+        The projection to d is ours: it decouples the cost of matching from the backbone's width. It comes
+        before the pooling, whose cost grows with the channels.
     """
 
     def __init__(
@@ -37,16 +38,17 @@ class RegionEncoder(nn.Module):
         super().__init__()
         self.output_size, self.sampling_ratio, self.pool = output_size, sampling_ratio, pool
         self.dim = dim or channels
-        self.project = nn.Linear(channels, dim) if dim else nn.Identity()
+        self.project = nn.Conv2d(channels, dim, 1) if dim else nn.Identity()
 
-    def pooled(self, maps: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
-        """Region vectors before the projection, `(B, N, C)`; zero where `mask` is False.
+    def forward(self, maps: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
+        """Nodes `(B, N, d)`, zero where `mask` is False.
 
         Args:
             maps: `(B, C, H, W)`.
             boxes: `(B, N, 4)` as `(x1, y1, x2, y2)` in [0, 1] of the picture.
             mask: `(B, N)`, True where a box is real.
         """
+        maps = self.project(maps)
         height, width = maps.shape[-2:]
         image, _ = mask.nonzero(as_tuple=True)
         scale = boxes.new_tensor([width, height, width, height])
@@ -56,12 +58,6 @@ class RegionEncoder(nn.Module):
             maps.float().contiguous(), rois.float(), self.output_size, sampling_ratio=self.sampling_ratio, aligned=True
         )
         vectors = cells.amax((2, 3)) if self.pool == "max" else cells.mean((2, 3))
-        out: Tensor = vectors.new_zeros(*mask.shape, vectors.shape[-1])
-        out[mask] = vectors
-        return out
-
-    def forward(self, maps: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
-        """Nodes `(B, N, d)`; arguments as in `pooled`."""
-        nodes: Tensor = self.project(self.pooled(maps, boxes, mask))
-        masked: Tensor = nodes * mask[..., None]
-        return masked
+        nodes: Tensor = vectors.new_zeros(*mask.shape, vectors.shape[-1])
+        nodes[mask] = vectors
+        return nodes

@@ -122,9 +122,9 @@ class System(LightningModule, ABC):
         """Remembers the seed of the run."""
         self._seed = torch.initial_seed()
 
-    def on_train_epoch_start(self) -> None:
-        """Makes noise a function of seed and epoch, so that a resumed run repeats an uninterrupted one."""
-        torch.manual_seed((self._seed + 7919 * (1 + self.current_epoch) + 104729 * self.global_rank) % 2**63)
+    def on_train_batch_start(self, batch: PairBatch, batch_idx: int) -> None:
+        """Makes noise a function of seed and step, so that a resumed run repeats an uninterrupted one."""
+        torch.manual_seed((self._seed + 7919 * (1 + self.global_step) + 104729 * self.global_rank) % 2**63)
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""

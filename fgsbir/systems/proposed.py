@@ -65,7 +65,7 @@ class Proposed(System):
 
     Deviations:
         Nodes are projected to `dim` and rectified; the paper takes the backbone's own, rectified, channels.
-        Fusion starts near the mean of its two nodes. `global_weight` above 0 is ours.
+        `global_weight` above 0 is ours.
     """
 
     name = "Proposed"

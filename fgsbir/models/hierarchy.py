@@ -61,7 +61,8 @@ class NodeFusion(nn.Module):
         relu: apply the slide's ReLU; the released code has none.
 
     Deviations:
-        `scale_scores` is on by default. Fusion starts near the mean of its two nodes. $W_F [x_a, x_b]$ is computed as $W_1 x_a + W_2 x_b$.
+        `scale_scores` is on by default. Fusion starts near the mean of its two nodes. $W_F [x_a, x_b]$ is
+        computed as $W_1 x_a + W_2 x_b$.
     """
 
     def __init__(

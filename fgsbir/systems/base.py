@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_gather
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -128,9 +130,27 @@ class System(LightningModule, ABC):
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        loss = self.loss(self, self.encode_sketch(batch.sketch), self.encode_photo(batch.photo), batch.photo.position)
+        loss = self.batch_loss(batch)
         self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch.photo.position))
         return loss
+
+    def batch_loss(self, batch: PairBatch) -> Tensor:
+        """Encodes a batch and compares its pairs, and those of all other processes' batches."""
+        encoded = self.encode_sketch(batch.sketch), self.encode_photo(batch.photo), batch.photo.position
+        return self.loss(self, *(self.gather(*encoded) if dist.is_initialized() else encoded))
+
+    def gather(self, sketches: Any, photos: Any, photo_ids: Tensor) -> tuple[Any, Any, Tensor]:
+        """Encodings and photo ids of all processes, with gradient.
+
+        Every process then has the loss of the whole batch, and the mean of their gradients, which is what
+        distributed training takes, is that of one process with the whole batch.
+        """
+
+        def everyones(field: Tensor) -> Tensor:
+            return torch.cat(all_gather(field.contiguous()))  # type: ignore[no-untyped-call]
+
+        everyone = [type(encoding)(*map(everyones, encoding)) for encoding in (sketches, photos)]
+        return everyone[0], everyone[1], everyones(photo_ids)
 
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Encodes queries, then the gallery."""

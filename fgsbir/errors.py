@@ -1,5 +1,7 @@
 """The one exception for anything a user can mend."""
 
+from __future__ import annotations
+
 
 class InputError(Exception):
     """A bad file, field or argument.
@@ -11,7 +13,10 @@ class InputError(Exception):
         where: the file, field or argument that is at fault.
         problem: what is wrong with it.
         mend: what the user can do about it.
+
+    With one argument, which is how a loader process hands an error on, the message is the last one in that text.
     """
 
-    def __init__(self, where: object, problem: str, mend: str) -> None:
-        super().__init__(" ".join(f"{where}: {problem}; {mend}".split()))
+    def __init__(self, where: object, problem: str = "", mend: str = "") -> None:
+        text = f"{where}: {problem}; {mend}" if problem else str(where).rpartition("InputError: ")[2]
+        super().__init__(" ".join(text.split()))

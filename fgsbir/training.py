@@ -145,7 +145,7 @@ def run(words: list[str]) -> None:
         InputError: for anything wrong with the options, the configuration or the files that they name.
     """
     name = words[0]
-    _keep_freed_memory()
+    keep_freed_memory()
     try:
         FgsbirCLI(
             System,
@@ -162,7 +162,7 @@ def run(words: list[str]) -> None:
         raise InputError(f"fgsbir {name}", _first_problem(str(error)), f"see fgsbir {name} --help") from None
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Tells glibc not to give freed memory back to the kernel.
 
     Training on a CPU frees and asks for the same large arrays at every step; fetching their pages anew takes up to a

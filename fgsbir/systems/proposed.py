@@ -20,6 +20,8 @@ from fgsbir.systems.b_siamese import pooled_vector
 from fgsbir.systems.base import Optimisation, System
 from fgsbir.systems.losses import PairLoss
 
+Precision = Literal["float32", "bfloat16"]
+
 
 class Explanation(NamedTuple):
     """What happened to one pair. Leaves are 0 to n - 1; the k-th merge of a branch makes node n + k.
@@ -86,7 +88,7 @@ class Proposed(System):
         region_grid: int = 7,
         region_pool: Literal["max", "mean"] = "max",
         match_memory: int = 256,
-        match_precision: Literal["float32", "bfloat16"] = "float32",
+        match_precision: Precision = "float32",
         loss: PairLoss | None = None,
         optimisation: Optimisation = Optimisation(),  # noqa: B008 (frozen)
     ) -> None:
@@ -101,7 +103,8 @@ class Proposed(System):
             fusions = [NodeFusion(dim, hidden, temperature, scale_scores) for _ in range(1 if share_fusion else 2)]
             self.matcher = PairedHierarchy(fusions[0], fusions[-1], coattention, attend_roots)
         self.normalise, self.global_weight = normalise, global_weight
-        self.match_memory, self.match_precision = match_memory, match_precision
+        self.match_memory = match_memory
+        self.match_precision: Precision = match_precision
 
     def _encode(self, batch: SketchBatch | PhotoBatch) -> NodeEncoding:
         maps = self.backbone(batch.image)

@@ -1,0 +1,170 @@
+"""The Lightning callback that computes the features of a frozen trunk once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from tqdm import tqdm
+
+from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.dataset import PhotoDataset, SketchDataset
+from fgsbir.data.features import PictureFeatures, SplitFeatures, is_whole, write_features
+from fgsbir.errors import InputError
+from fgsbir.files import atomic_write
+from fgsbir.models.backbone import Backbone
+from fgsbir.regions.cache import cache_root
+from fgsbir.sketch.strokes import VectorSketch
+
+BATCH = 32
+"""Pictures that go through the trunk at once."""
+
+_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+
+
+class TrunkCache(Callback):
+    """Keeps the features of the backbone's frozen trunk on disk, so that only what is above it is computed in training.
+
+    Files are keyed by the trunk, the rendering and the pictures, so no entry is ever stale. They hold float16,
+    which changes losses by about a thousandth.
+
+    Args:
+        cache_dir: folder that keeps them, in its subfolder `trunk`; `$FGSBIR_CACHE`, or `~/.cache/fgsbir`, when
+            it is not given.
+    """
+
+    def __init__(self, cache_dir: str | None = None) -> None:
+        self.root = (Path(cache_dir).expanduser() if cache_dir else cache_root()) / "trunk"
+        self._trunk: dict[str, Tensor] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Computes what the stage needs and is not there yet, and lets data and backbone use it.
+
+        Raises:
+            InputError: if the trunk is empty, the augmentation changes more than the side, or the cache cannot be
+                written.
+        """
+        backbone, data = getattr(pl_module, "backbone", None), getattr(trainer, "datamodule", None)
+        assert isinstance(data, SketchPhotoData)
+        if not isinstance(backbone, Backbone) or not len(backbone.trunk):
+            raise InputError(
+                "backbone.frozen_levels", "no level is frozen, nothing to cache", "freeze some, or remove TrunkCache"
+            )
+        for name, strength in asdict(data.augmentation).items():
+            if name != "flip" and strength:
+                problem = f"{strength} changes pictures whose features are cached"
+                raise InputError(f"data.augmentation.{name}", problem, "use 0, or remove TrunkCache")
+        self._trunk = {key: value.detach().cpu().clone() for key, value in backbone.trunk.state_dict().items()}
+        data.features = {split: self._features(trainer, backbone, data, split) for split in _SPLITS[stage]}
+        backbone.reads_trunk_features = True
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Refuses a checkpoint whose trunk is not the one that made the features.
+
+        Raises:
+            InputError: if its trunk differs.
+        """
+        prefix = "backbone.trunk."
+        trunk = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+        # Averaging the weights rounds even those that never change.
+        if trunk.keys() != self._trunk.keys() or not all(
+            torch.allclose(value.cpu(), self._trunk[key], rtol=1e-3, atol=1e-5) for key, value in trunk.items()
+        ):
+            raise InputError(
+                "checkpoint", "its frozen trunk is not that of the configuration", "use the weights it was trained from"
+            )
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Data and backbone deal in pictures again."""
+        backbone, data = getattr(pl_module, "backbone", None), getattr(trainer, "datamodule", None)
+        if isinstance(backbone, Backbone) and isinstance(data, SketchPhotoData):
+            data.features = {}
+            backbone.reads_trunk_features = False
+
+    def _features(self, trainer: Trainer, backbone: Backbone, data: SketchPhotoData, split: str) -> SplitFeatures:
+        """The features of one split, from the cache or computed and kept there."""
+        queries, gallery = data.queries(split), data.gallery(split)
+        content = [[sketch.id, _sketch_digest(sketch.sketch)] for sketch in queries.sketches]
+        content += [[photo.id, photo.digest()] for photo in gallery.photos]
+        settings = (
+            _digest(self._trunk),
+            str(backbone.trunk),
+            backbone.mean.tolist(),
+            backbone.std.tolist(),
+            asdict(data.rendering),
+            queries.detail,
+            content,
+        )
+        folder = self.root / hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+        def kept(kind: str, pictures: SketchDataset | PhotoDataset) -> PictureFeatures:
+            plain, flipped = folder / f"{kind}-{split}.npy", folder / f"{kind}-{split}-flipped.npy"
+            self._keep(trainer, backbone, pictures, plain, mirror=False)
+            if split != "train" or not data.augmentation.flip:
+                return PictureFeatures(plain)
+            self._keep(trainer, backbone, pictures, flipped, mirror=True)
+            return PictureFeatures(plain, flipped)
+
+        return SplitFeatures(kept("sketch", queries), kept("photo", gallery))
+
+    def _keep(
+        self, trainer: Trainer, backbone: Backbone, pictures: SketchDataset | PhotoDataset, path: Path, mirror: bool
+    ) -> None:
+        """Writes the features of all pictures, if `path` does not hold them; one process a machine does it."""
+        if trainer.local_rank == 0 and not is_whole(path):
+            _require_writable(path.parent)
+            starts = tqdm(
+                range(0, len(pictures), BATCH),
+                desc=f"Features of {path.stem}",
+                leave=False,
+                disable=trainer.progress_bar_callback is None,
+            )
+            write_features(
+                path, _batches(backbone.to(trainer.strategy.root_device), pictures, mirror, starts), len(pictures)
+            )
+        trainer.strategy.barrier("trunk_cache")
+
+
+@torch.no_grad()
+def _batches(
+    backbone: Backbone, pictures: SketchDataset | PhotoDataset, mirror: bool, starts: Iterable[int]
+) -> Iterator[npt.NDArray[np.float32]]:
+    """The trunk's maps of pictures, batch by batch."""
+    for start in starts:
+        places = range(start, min(start + BATCH, len(pictures)))
+        images = torch.stack([pictures.picture(i, mirror) for i in places])
+        yield backbone.trunk_features(images.to(backbone.mean.device)).float().cpu().numpy()
+
+
+def _require_writable(folder: Path) -> None:
+    """Tries to write, so that no work is lost at its end."""
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        with atomic_write(probe):
+            pass
+        probe.unlink(missing_ok=True)
+    except InputError as error:
+        mend = "set FGSBIR_CACHE or cache_dir to a folder you can write"
+        raise InputError(folder, "the cache cannot be written", mend) from error
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names and values."""
+    sha = hashlib.sha256()
+    for key in sorted(state):
+        sha.update(key.encode() + state[key].contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _sketch_digest(sketch: VectorSketch) -> str:
+    return hashlib.sha256(sketch.points.tobytes() + sketch.offsets.tobytes()).hexdigest()

@@ -1,0 +1,26 @@
+import pickle
+
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from fgsbir.errors import InputError
+
+
+class Broken(Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        raise InputError("photo.png", "not a\n  readable image", "replace the file")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_process_hands_on_the_one_line(workers):
+    with pytest.raises(InputError) as caught:
+        list(DataLoader(Broken(), num_workers=workers))
+    assert str(caught.value) == "photo.png: not a readable image; replace the file"
+
+
+def test_it_survives_pickling():
+    error = InputError("a", "b", "c")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error) == "a: b; c"

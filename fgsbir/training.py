@@ -160,6 +160,8 @@ def run(words: list[str]) -> None:
         )
     except ArgumentError as error:
         raise InputError(f"fgsbir {name}", _first_problem(str(error)), f"see fgsbir {name} --help") from None
+    except ValueError as error:  # jsonargparse wraps what a class says of its arguments
+        raise _input_error(error) or error from None
 
 
 def keep_freed_memory() -> None:
@@ -237,6 +239,13 @@ def _merge(base: Any, over: Any) -> Any:
 
 def _existing(path: Path) -> str | None:
     return str(path) if path.exists() else None
+
+
+def _input_error(error: BaseException | None) -> InputError | None:
+    """The `InputError` that another exception was raised from, if there is one."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _first_problem(message: str) -> str:

@@ -84,7 +84,8 @@ class Kill(Callback):
 
 
 def train_in_a_process(config, with_kill):
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from fgsbir.cli import main; sys.exit(main(sys.argv[2:]))"
+    code = "import sys, torch; sys.path.insert(0, sys.argv[1]); torch.set_num_threads(1); from fgsbir.cli import main; "
+    code += "sys.exit(main(sys.argv[2:]))"
     words = ["fit", "--config", str(config)]
     if with_kill:
         words += ["--trainer.callbacks+=test_training.Kill"]

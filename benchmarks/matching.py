@@ -76,7 +76,7 @@ def loop_fuse(fusion: NodeFusion, nodes: Tensor) -> Tensor:
     left = torch.ones(len(first), count, dtype=torch.bool)
     left[torch.arange(len(first)), first] = False
     left[torch.arange(len(first)), second] = False
-    remainders = nodes.expand(len(first), -1, -1)[left].view(len(first), count - 2, -1)
+    remainders = nodes.expand(len(first), -1, -1)[left].view(len(first), count - 2, nodes.shape[1])
     rest = torch.einsum("h,hnd->nd", choice, remainders)
     return torch.cat([rest, (choice @ candidates)[None]])
 

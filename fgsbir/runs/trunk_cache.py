@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.data.features import PictureFeatures, SplitFeatures, is_whole, write_features
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
-from fgsbir.models.backbone import Backbone
-from fgsbir.regions.cache import cache_root
+from fgsbir.models.backbone import Backbone, state_digest
+from fgsbir.regions.cache import cache_root, require_writable
 from fgsbir.sketch.strokes import VectorSketch
 
 BATCH = 32
@@ -97,7 +95,7 @@ class TrunkCache(Callback):
         content = [[sketch.id, _sketch_digest(sketch.sketch)] for sketch in queries.sketches]
         content += [[photo.id, photo.digest()] for photo in gallery.photos]
         settings = (
-            _digest(self._trunk),
+            state_digest(self._trunk),
             str(backbone.trunk),
             backbone.mean.tolist(),
             backbone.std.tolist(),
@@ -122,7 +120,7 @@ class TrunkCache(Callback):
     ) -> None:
         """Writes the features of all pictures, if `path` does not hold them; one process a machine does it."""
         if trainer.local_rank == 0 and not is_whole(path):
-            _require_writable(path.parent)
+            require_writable(path.parent)
             starts = tqdm(
                 range(0, len(pictures), BATCH),
                 desc=f"Features of {path.stem}",
@@ -144,26 +142,6 @@ def _batches(
         places = range(start, min(start + BATCH, len(pictures)))
         images = torch.stack([pictures.picture(i, mirror) for i in places])
         yield backbone.trunk_features(images.to(backbone.mean.device)).float().cpu().numpy()
-
-
-def _require_writable(folder: Path) -> None:
-    """Tries to write, so that no work is lost at its end."""
-    probe = folder / f".probe-{os.getpid()}"
-    try:
-        with atomic_write(probe):
-            pass
-        probe.unlink(missing_ok=True)
-    except InputError as error:
-        mend = "set FGSBIR_CACHE or cache_dir to a folder you can write"
-        raise InputError(folder, "the cache cannot be written", mend) from error
-
-
-def _digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of names and values."""
-    sha = hashlib.sha256()
-    for key in sorted(state):
-        sha.update(key.encode() + state[key].contiguous().numpy().tobytes())
-    return sha.hexdigest()
 
 
 def _sketch_digest(sketch: VectorSketch) -> str:

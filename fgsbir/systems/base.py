@@ -137,7 +137,12 @@ class System(LightningModule, ABC):
     def batch_loss(self, batch: PairBatch) -> Tensor:
         """Encodes a batch and compares its pairs, and those of all other processes' batches."""
         encoded = self.encode_sketch(batch.sketch), self.encode_photo(batch.photo), batch.photo.position
-        return self.loss(self, *(self.gather(*encoded) if dist.is_initialized() else encoded))
+        loss = self.loss(self, *(self.gather(*encoded) if dist.is_initialized() else encoded))
+        return loss + self.regulariser()
+
+    def regulariser(self) -> Tensor | float:
+        """What is added to the loss of each batch, after its pairs were matched."""
+        return 0.0
 
     def gather(self, sketches: Any, photos: Any, photo_ids: Tensor) -> tuple[Any, Any, Tensor]:
         """Encodings and photo ids of all processes, with gradient.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,9 +15,11 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir fit      --config experiments/chair_v2/proposed.yaml   train; goes on where it was interrupted
   fgsbir test     --config experiments/chair_v2/proposed.yaml   rank the test split by the best checkpoint, once
   fgsbir validate --config experiments/chair_v2/proposed.yaml   figures of the best checkpoint on val
-  fgsbir data     check|stats|show --source ChairV2             look at a dataset before training on it
+  fgsbir pretrain --source ChairV2 --out chairs.safetensors     a stroke transformer learns from sketches alone
+  fgsbir data     check|stats|show|export --source ChairV2      look at a dataset before training on it
   fgsbir report   RUNS --out DIR                                one page from finished runs
   fgsbir results  RUNS --out results/runs.csv                   one row a finished run
+  fgsbir trees    RUNS                                          discovered hierarchies against true part trees
 
 `fgsbir COMMAND --help` tells more. Settings are overridden by name: --model.dim 256, --data.batch_size 16.
 """
@@ -34,9 +37,11 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     commands: dict[str, Callable[[list[str]], None]] = {
         **dict.fromkeys(("fit", "validate", "test", "predict"), _train),
+        "pretrain": _pretrain,
         "data": _data,
         "report": _report,
         "results": _results,
+        "trees": _trees,
     }
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -60,6 +65,12 @@ def _train(words: list[str]) -> None:
     run(words)
 
 
+def _pretrain(words: list[str]) -> None:
+    from fgsbir.pretraining import run
+
+    run(words[1:])
+
+
 def _data(words: list[str]) -> None:
     from fgsbir.data_commands import run
 
@@ -79,24 +90,51 @@ def _report(words: list[str]) -> None:
 def _results(words: list[str]) -> None:
     from pathlib import Path
 
-    from fgsbir.runs.table import write_runs_csv
+    from fgsbir.report.docs_tables import refresh_docs
+    from fgsbir.runs.table import read_runs_csv, write_runs_csv
 
-    options = _folder_command("results", "Collects finished runs as CSV.", "results/runs.csv", words)
-    write_runs_csv(Path(options[0]), Path(options[1]))
-    print(f"Results: {options[1]}")
+    parser = argparse.ArgumentParser("fgsbir results", description="Collects finished runs as CSV.", exit_on_error=False)
+    parser.add_argument("runs", metavar="RUNS", nargs="?", help="folder of runs, searched at any depth")
+    parser.add_argument("--out", default="results/runs.csv", help="the table to which they are added; %(default)s")
+    parser.add_argument("--docs", help="also write the tables in these pages anew, e.g. docs/systems; needs no RUNS")
+    options = _parsed(parser, words)
+    out = Path(options.out)
+    if options.runs is None and options.docs is None:
+        raise InputError("fgsbir results", "nothing to do", "name a folder of runs, or --docs docs/systems")
+    rows = read_runs_csv(out) if options.runs is None else write_runs_csv(Path(options.runs), out)
+    print(f"Results: {out}")
+    if options.docs is not None:
+        refresh_docs(Path(options.docs), rows)
+        print(f"Pages: {options.docs}")
 
 
-def _folder_command(name: str, description: str, out: str, words: list[str]) -> tuple[str, str]:
-    import argparse
+def _trees(words: list[str]) -> None:
+    from pathlib import Path
 
+    description = "Scores the merge trees of finished runs on the embedded dataset; see docs/hierarchy-score.md."
+    (runs,) = _folder_command("trees", description, None, words)
+
+    from fgsbir.tree_command import run
+
+    run(Path(runs))
+
+
+def _folder_command(name: str, description: str, out: str | None, words: list[str]) -> tuple[str, ...]:
+    """The words of a command that reads runs: their folder and, where there is a default for it, what to write."""
     parser = argparse.ArgumentParser(f"fgsbir {name}", description=description, exit_on_error=False)
     parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
-    parser.add_argument("--out", default=out, help="default: %(default)s")
+    if out is not None:
+        parser.add_argument("--out", default=out, help="default: %(default)s")
+    options = _parsed(parser, words)
+    return (options.runs,) if out is None else (options.runs, options.out)
+
+
+def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """The options of a command, its own name being the first word."""
     try:
-        options = parser.parse_args(words[1:])
+        return parser.parse_args(words[1:])
     except argparse.ArgumentError as error:
-        raise InputError(f"fgsbir {name}", str(error), f"see fgsbir {name} --help") from None
-    return options.runs, options.out
+        raise InputError(parser.prog, str(error), f"see {parser.prog} --help") from None
 
 
 if __name__ == "__main__":

@@ -56,3 +56,8 @@ def read_bytes(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise InputError(path, error.strerror or "cannot be read", "check the path and its permissions") from None
+
+
+def data_root(root: Path | None = None) -> Path:
+    """The folder of the downloaded datasets: `root`, else `$FGSBIR_DATA`, else `data`."""
+    return root or Path(os.environ.get("FGSBIR_DATA", "data"))

@@ -15,7 +15,8 @@ from torch.utils.data import Dataset, DistributedSampler
 from fgsbir.data.features import PictureFeatures, SplitFeatures
 from fgsbir.data.records import PhotoRecord, SketchRecord
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
-from fgsbir.data.transforms import Augmentation, UnitAffine
+from fgsbir.data.transforms import Augmentation, UnitAffine, edge_map
+from fgsbir.errors import InputError
 from fgsbir.sketch.detail import DetailLevel
 from fgsbir.sketch.detail import detail as reduce_detail
 from fgsbir.sketch.raster import rasterise
@@ -38,6 +39,12 @@ class Rendering:
         line_width: of strokes, in pixels of a 256-pixel picture.
         ink: "dark" draws black on white like a photo's outlines, "light" white on black as the authors do.
         min_box_side: thinner stroke boxes are widened to this, in frame units.
+        photo_style: "rgb", or "edges" for the photos' outlines in the same ink; see `edge_map`. They are drawn last,
+            from the picture as it is augmented, moved and scaled: lines that were moved or scaled with it would blur.
+        max_points: room for the points of a drawing, for systems that read the path of the pen; a drawing with more
+            is `thinned`, never cut off. 0 gives none. All strokes are kept apart, whatever `max_strokes` is, and
+            the points go through every augmentation of the strokes, mirroring included. (The authors mirror the
+            pictures and leave the coordinates as they are.)
     """
 
     image_size: int = 224
@@ -47,9 +54,23 @@ class Rendering:
     line_width: float = 2.0
     ink: Literal["dark", "light"] = "dark"
     min_box_side: float = 0.03
+    photo_style: Literal["rgb", "edges"] = "rgb"
+    max_points: int = 0
 
-    def sketch(self, sketch: VectorSketch, features: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Image `(3, H, W)` uint8, or its `features` where they are known, stroke boxes `(N, 4)` and mask `(N,)`."""
+    def __post_init__(self) -> None:
+        if self.max_points != 0 and self.max_points < 2:
+            problem = f"{self.max_points} is too few"
+            raise InputError("data.rendering.max_points", problem, "use 0 for none, or e.g. 256")
+
+    def sketch(
+        self, sketch: VectorSketch, features: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The fields of a `SketchBatch` that show the drawing.
+
+        Image `(3, H, W)` uint8, or its `features` where they are known, stroke boxes `(N, 4)` and their mask `(N,)`,
+        points `(L, 3)` and their number.
+        """
+        path = point_sequence(sketch, self.max_points)
         sketch = sketch.grouped(self.max_strokes)
         boxes = sketch.boxes(self.min_box_side)
         if self.whole_sketch_node:
@@ -58,7 +79,7 @@ class Rendering:
         if features is None:
             raster = rasterise(sketch, self.image_size, self.line_width, self.ink)
             features = torch.from_numpy(raster).expand(3, -1, -1)
-        return features, *_padded(boxes, self.max_strokes + self.whole_sketch_node)
+        return features, *_padded(boxes, self.max_strokes + self.whole_sketch_node), *path
 
     def photo(
         self,
@@ -73,7 +94,10 @@ class Rendering:
         """
         through = affine.after(UnitAffine.letterbox(*image.shape[:2]))
         if features is None:
-            features = torch.from_numpy(through.image(image, self.image_size)).permute(2, 0, 1).contiguous()
+            pixels = through.image(image, self.image_size)
+            if self.photo_style == "edges":
+                pixels = edge_map(pixels) if self.ink == "dark" else 255 - edge_map(pixels)
+            features = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
         return features, *_padded(through.boxes(boxes[: self.num_regions]), self.num_regions)
 
 
@@ -105,8 +129,8 @@ class SketchDataset(Dataset[SketchBatch]):
     def __getitem__(self, index: int) -> SketchBatch:
         record = self.sketches[index]
         features = self.features.get(index) if self.features else None
-        image, boxes, mask = self.rendering.sketch(reduce_detail(record.sketch, self.detail), features)
-        return SketchBatch(image, boxes, mask, torch.tensor(index), torch.tensor(self.place[record.photo_id]))
+        fields = self.rendering.sketch(reduce_detail(record.sketch, self.detail), features)
+        return SketchBatch(*fields, torch.tensor(index), torch.tensor(self.place[record.photo_id]))
 
     def picture(self, index: int, mirror: bool = False) -> Tensor:
         """The sketch as a picture `(3, H, W)` uint8, even where there are features."""
@@ -212,6 +236,17 @@ class EpochSampler(DistributedSampler[int]):
     def __iter__(self) -> Iterator[int]:
         offset = self.epoch * len(self.dataset)  # type: ignore[arg-type]
         return (offset + index for index in super().__iter__())
+
+
+def point_sequence(sketch: VectorSketch, max_points: int) -> tuple[Tensor, Tensor]:
+    """The points `(L, 3)` of a drawing and their number, `()`, as in `SketchBatch`; L is `max_points`."""
+    rows = torch.zeros(max_points, 3)
+    if not max_points:
+        return rows, torch.tensor(0)
+    sketch = sketch.thinned(max_points)
+    rows[: len(sketch.points), :2] = torch.from_numpy(np.array(sketch.points))
+    rows[sketch.offsets[1:] - 1, 2] = 1
+    return rows, torch.tensor(len(sketch.points))
 
 
 def _padded(boxes: FloatArray, room: int) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from fgsbir.data.records import SPLITS, PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.splits import unit_hash
 from fgsbir.errors import InputError
-from fgsbir.sketch.formats import read_sketch
+from fgsbir.sketch.formats import SKETCH_SUFFIXES, read_sketch
 from fgsbir.sketch.strokes import VectorSketch
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -42,7 +42,7 @@ def load_folder(
     Whole photos are held out, by a hash of their names: adding photos never moves another photo.
 
     Args:
-        root: folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (`.svg`, `.npy`, `.ndjson`).
+        root: folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (any of `SKETCH_SUFFIXES`).
         pairs: CSV with a header and the columns `sketch` (file below `sketches/`), `photo` (name of a file in
             `photos/`) and, if wanted, `split` (train, val or test; empty for one by hash). Only the sketches that
             it lists are used.
@@ -96,7 +96,7 @@ def _photos(root: Path) -> dict[str, Path]:
 def _paired_by_name(root: Path, photos: Mapping[str, Path]) -> list[_Pair]:
     """Every sketch file with the photo of its name."""
     folder = root / "sketches"
-    paths = _listed(folder, "put the sketches (.svg, .npy, .ndjson) there")
+    paths = _listed(folder, f"put the sketches ({', '.join(SKETCH_SUFFIXES)}) there")
     pairs = []
     orphans = []
     for path in paths:
@@ -113,7 +113,7 @@ def _paired_by_name(root: Path, photos: Mapping[str, Path]) -> list[_Pair]:
             "name sketches <photo>, <photo>_<n> or <photo>-<n>, or give a CSV of pairs",
         )
     if not pairs:
-        raise InputError(folder, "it holds no sketches", "put .svg, .npy or .ndjson files there")
+        raise InputError(folder, "it holds no sketches", f"put {', '.join(SKETCH_SUFFIXES)} files there")
     return pairs
 
 

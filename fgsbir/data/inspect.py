@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from fgsbir.data.qmul import SplitCounts
 from fgsbir.data.records import SPLITS, PairedData, PhotoRecord, SketchRecord
+from fgsbir.data.transforms import UnitAffine, edge_map
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.sketch.raster import rasterise
@@ -227,7 +228,13 @@ def sample(data: PairedData, split: str, count: int, seed: int = 0) -> list[Sket
 
 
 def show(
-    data: PairedData, boxes: Mapping[str, FloatArray], path: Path, count: int = 8, split: str = "train", seed: int = 0
+    data: PairedData,
+    boxes: Mapping[str, FloatArray],
+    path: Path,
+    count: int = 8,
+    split: str = "train",
+    seed: int = 0,
+    photo_style: Literal["rgb", "edges"] = "rgb",
 ) -> None:
     """Draws random pairs into a PNG: sketch, its strokes with their boxes, photo with its regions, photo.
 
@@ -241,6 +248,7 @@ def show(
         count: rows.
         split: "train", "val" or "test".
         seed: of the choice.
+        photo_style: of the last picture, as in `fgsbir.data.dataset.Rendering`.
 
     Raises:
         InputError: if the split is empty, a photo cannot be read, or the file cannot be written.
@@ -261,7 +269,7 @@ def show(
             Image.fromarray(rasterise(record.sketch, _CELL)).convert("RGB"),
             _strokes_picture(record.sketch),
             _regions_picture(photo, regions),
-            _regions_picture(photo, regions[:0]),
+            _regions_picture(photo, regions[:0]) if photo_style == "rgb" else _edges_picture(photo),
         )
         for column, cell in enumerate(cells):
             x, y = _GAP + column * step, top + _TITLE
@@ -290,6 +298,11 @@ def _regions_picture(photo: npt.NDArray[np.uint8], boxes: FloatArray) -> Image.I
     square = Image.new("RGB", (_CELL, _CELL), "white")
     square.paste(image, ((_CELL - width) // 2, (_CELL - height) // 2))
     return square
+
+
+def _edges_picture(photo: npt.NDArray[np.uint8]) -> Image.Image:
+    """The outlines of the photo, as a network reads them."""
+    return Image.fromarray(edge_map(UnitAffine.letterbox(*photo.shape[:2]).image(photo, _CELL)))
 
 
 def _with_boxes(image: Image.Image, boxes: FloatArray, colors: Sequence[Color], width: int) -> Image.Image:

@@ -14,6 +14,7 @@ from fgsbir.sketch.strokes import VectorSketch
 SplitCounts = Mapping[str, tuple[int, int]]  # (sketches, photos) of "train", which includes val, and of "test"
 
 EXPECTED_COUNTS: Mapping[str, SplitCounts] = {
+    "chair_v1": {"train": (200, 200), "test": (97, 97)},
     "chair_v2": {"train": (952, 300), "test": (323, 100)},
     "shoe_v2": {"train": (5982, 1800), "test": (666, 200)},
 }

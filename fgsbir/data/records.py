@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class SketchRecord:
     Args:
         id: unique name within the dataset.
         photo_id: the true match.
-        split: "train", "val" or "test"; always that of its photo.
+        split: "train", "val" or "test"; that of its photo, unless photos recur.
         sketch: the drawing, in the unit frame.
     """
 
@@ -78,14 +78,21 @@ class PairedData:
         name: e.g. "chair_v2".
         sketches: all sketches, in a fixed order.
         photos: all photos by id, in a fixed order.
+        recurring: whether sketches of one photo may be in several splits, as in SWIRE's split by designer. The
+            photo's own split then says nothing, and training sees photos of the test gallery.
+
+        judgements: what people said of the sketches, by id of the photo drawn: pairs of photo ids, the first of which
+            is nearer to its sketch than the second.
 
     Raises:
-        InputError: if a sketch names a photo that is not there, or that is in another split.
+        InputError: if a sketch names a photo that is not there, or that is in another split and must not be.
     """
 
     name: str
     sketches: tuple[SketchRecord, ...]
     photos: Mapping[str, PhotoRecord]
+    recurring: bool = False
+    judgements: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for sketch in self.sketches:
@@ -96,7 +103,7 @@ class PairedData:
                     f"its photo '{sketch.photo_id}' is missing",
                     "add the photo or remove the sketch",
                 )
-            if photo.split != sketch.split:
+            if photo.split != sketch.split and not self.recurring:
                 raise InputError(
                     f"{self.name}: sketch {sketch.id}",
                     f"it is in '{sketch.split}' but its photo '{photo.id}' is in '{photo.split}'",
@@ -110,7 +117,7 @@ class PairedData:
     def split_photos(self, split: str) -> list[PhotoRecord]:
         """The photos of one split that have a sketch: its gallery, each photo once."""
         used = {s.photo_id for s in self.sketches if s.split == split}
-        return [p for p in self.photos.values() if p.split == split and p.id in used]
+        return [p for p in self.photos.values() if p.id in used]
 
     def split_hash(self, split: str) -> str:
         """Short hash of the query and gallery ids of a split; two results are comparable only if it is equal."""

@@ -14,6 +14,9 @@ class SketchBatch(NamedTuple):
         image: `(B, 3, H, W)` uint8 raster, or `(B, C, h, w)` features of a frozen trunk.
         boxes: `(B, N, 4)`, one box a stroke, `(x1, y1, x2, y2)` in [0, 1]; zero where there is none.
         mask: `(B, N)`, True where a box is real; the real ones come first.
+        points: `(B, L, 3)`, the path of the pen: x and y in the unit frame (an augmentation may move them out of it),
+            and 1 on the last point of a stroke, 0 elsewhere; zero behind the last point. L = 0 where none are wanted.
+        lengths: `(B,)`, number of real points.
         position: `(B,)`, place of the sketch in its split.
         photo: `(B,)`, place of its photo in the gallery of the split.
     """
@@ -21,6 +24,8 @@ class SketchBatch(NamedTuple):
     image: Tensor
     boxes: Tensor
     mask: Tensor
+    points: Tensor
+    lengths: Tensor
     position: Tensor
     photo: Tensor
 

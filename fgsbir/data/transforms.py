@@ -12,6 +12,9 @@ from fgsbir.sketch.strokes import FloatArray, VectorSketch
 
 Image = npt.NDArray[np.uint8]
 
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+_FAINTEST = 10.0  # slope of a step of 6 grey levels, smoothed
+
 
 @dataclass(frozen=True)
 class UnitAffine:
@@ -136,6 +139,28 @@ class Augmentation:
         contrast, brightness = rng.uniform(-0.5, 0.5, 2) * self.colour
         x = (x - 255) * (1 + contrast) + 255 * (1 + brightness * 0.5)
         return np.asarray(x.clip(0, 255), dtype=np.uint8)
+
+
+def edge_map(image: Image) -> Image:
+    """The outlines of a picture `(H, W, 3)`: dark lines on white, anti-aliased, one to two pixels wide, `(H, W, 3)`.
+
+    Canny's detector on the grey picture at twice its size, smoothed by 0.75 pixels. Its upper threshold is half of
+    Otsu's between weak and strong slopes, its lower one two fifths of that; both follow the picture's contrast, but
+    steps of fewer than 6 grey levels are never edges, so a blank picture stays blank.
+
+    Structured forests, which the first papers may have used, draw cleaner lines, but their model is a download.
+    """
+    height, width = image.shape[:2]
+    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
+    grey = cv2.GaussianBlur(grey, (0, 0), 1.5)
+    dx, dy = cv2.Sobel(grey, cv2.CV_16S, 1, 0), cv2.Sobel(grey, cv2.CV_16S, 0, 1)
+    slope = np.hypot(dx, dy, dtype=np.float32)
+    steepest = max(float(slope.max()), 1.0)
+    between, _ = cv2.threshold((slope * (255 / steepest)).astype(np.uint8), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    high = max(between / 255 * steepest / 2, _FAINTEST)
+    edges = cv2.Canny(dx, dy, 0.4 * high, high, L2gradient=True)
+    lines = cv2.resize(cv2.dilate(edges, _CROSS), (width, height), interpolation=cv2.INTER_AREA)
+    return np.repeat(255 - lines[..., None], 3, axis=2)
 
 
 def _random_affine(rng: np.random.Generator, strength: float, flip: bool) -> UnitAffine:

@@ -35,6 +35,8 @@ class Backbone(nn.Module):
             `.safetensors` or `.pth` file, looked for here and in `$FGSBIR_WEIGHTS`.
         frozen_levels: stages up to this many feature levels form the frozen trunk; 0 trains everything,
             `level + 1` freezes everything.
+        region_level: a finer level whose maps regions are taken from; `level` itself when it is not given. Parts
+            need finer maps than whole pictures do.
         freeze_bn: fold batch norm into the convolutions: the same function, whose weights learn and whose shifts
             stay as they are. Small batches make poor statistics, some weights come folded, and a step is a
             quarter shorter.
@@ -51,6 +53,7 @@ class Backbone(nn.Module):
         level: int = 4,
         weights: str = "none",
         frozen_levels: int = 0,
+        region_level: int | None = None,
         freeze_bn: bool = True,
         mean: tuple[float, float, float] = (0.498, 0.498, 0.498),
         std: tuple[float, float, float] = (0.502, 0.502, 0.502),
@@ -64,11 +67,18 @@ class Backbone(nn.Module):
             raise InputError(
                 "backbone.frozen_levels", f"{frozen_levels} is out of range", f"use 0 to {level + 1} for level {level}"
             )
+        fine = level if region_level is None else region_level
+        if not max(frozen_levels - 1, 0) <= fine <= level:
+            raise InputError(
+                "backbone.region_level", f"{fine} is out of range", f"use {max(frozen_levels - 1, 0)} to {level}"
+            )
         cut = ends[frozen_levels - 1] if frozen_levels else 0
         modules = list(stages.values())
         self.trunk = nn.Sequential(*modules[:cut]).requires_grad_(False)
         self.top = nn.Sequential(*modules[cut : ends[level]])
         self.channels: int = info[level]["num_chs"]
+        self.region_channels: int = info[fine]["num_chs"]
+        self._fine_stages = ends[fine] - cut
         self.reads_trunk_features = False
         """Set when the trunk's outputs are cached and come in place of pictures."""
         if freeze_bn:
@@ -95,9 +105,14 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature maps `(B, C, H', W')` of pictures `(B, 3, H, W)`, or of trunk features where those are cached."""
+        return self.both_levels(images)[1]
+
+    def both_levels(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps of the region level `(B, region_channels, h, w)` and of the last level `(B, channels, H', W')`."""
         x = images.float() if self.reads_trunk_features else self.trunk_features(images)
-        maps: Tensor = self.top(x)
-        return maps
+        fine: Tensor = self.top[: self._fine_stages](x)
+        last: Tensor = self.top[self._fine_stages :](fine)
+        return fine, last
 
 
 def load_weights(net: nn.Module, name: str, weights: str) -> dict[str, str]:

@@ -43,8 +43,10 @@ class CoAttention(nn.Module):
             code, $\sigma(S \odot S^P)$, which has no parameters.
 
     Deviations:
-        None with "concat". $[x, y] W$ is computed as $x W_1 + y W_2$, and $(A P) W_2$ as $A (P W_2)$ where
-        the other branch has fewer nodes: the same value for fewer multiplications.
+        The layers E start small, so that nodes start nearly unchanged: otherwise each level adds much the same to all
+        nodes, and after a dozen levels nothing of them is left to learn from. $[x, y] W$ is computed as
+        $x W_1 + y W_2$, and $(A P) W_2$ as $A (P W_2)$ where the other branch has fewer nodes: the same value for
+        fewer multiplications.
     """
 
     def __init__(self, dim: int, hidden: int = 128, gate: Literal["concat", "product"] = "concat") -> None:
@@ -52,10 +54,14 @@ class CoAttention(nn.Module):
         self.dim, self.hidden = dim, hidden
         self.sketch_query = nn.Linear(dim, hidden, bias=False)
         self.photo_query = nn.Linear(dim, hidden, bias=False)
-        self.sketch_gate = nn.Linear(2 * dim, dim) if gate == "concat" else None
-        self.photo_gate = nn.Linear(2 * dim, dim) if gate == "concat" else None
+        self.sketch_gate = Gate(dim) if gate == "concat" else None
+        self.photo_gate = Gate(dim) if gate == "concat" else None
         self.sketch_update = nn.Linear(dim, dim)
         self.photo_update = nn.Linear(dim, dim)
+        with torch.no_grad():
+            for layer in (self.sketch_update, self.photo_update):
+                layer.weight.mul_(0.1)
+                layer.bias.zero_()
 
     def forward(self, sketch: Tensor, photo: Tensor, sketch_mask: Tensor, photo_mask: Tensor) -> Attended:
         """One step for P pairs.
@@ -66,7 +72,8 @@ class CoAttention(nn.Module):
             sketch_mask: `(P, Ns)`, True where a node is real; at least one a row.
             photo_mask: `(P, Np)`, likewise.
         """
-        scores = self.sketch_query(sketch) @ self.photo_query(photo).transpose(1, 2) / math.sqrt(self.hidden)
+        queries = _rowwise(self.sketch_query, sketch), _rowwise(self.photo_query, photo)
+        scores = queries[0] @ queries[1].transpose(1, 2) / math.sqrt(self.hidden)
         to_photo = scores.masked_fill(~photo_mask[:, None], -torch.inf).softmax(2)
         to_sketch = scores.transpose(1, 2).masked_fill(~sketch_mask[:, None], -torch.inf).softmax(2)
         new_sketch = _take_in(sketch, photo, to_photo, self.sketch_gate, self.sketch_update)
@@ -74,14 +81,28 @@ class CoAttention(nn.Module):
         return Attended(new_sketch, new_photo, to_photo, to_sketch)
 
 
-def _take_in(x: Tensor, other: Tensor, weights: Tensor, gate: nn.Linear | None, update: nn.Linear) -> Tensor:
+class Gate(nn.Module):
+    """The linear layer of a gate over a node and its message, in two halves: $[x, y] W = x W_1 + y W_2$."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.own = nn.Linear(dim, dim)
+        self.foreign = nn.Linear(dim, dim, bias=False)
+
+
+def _take_in(x: Tensor, other: Tensor, weights: Tensor, gate: Gate | None, update: nn.Linear) -> Tensor:
     """Gated fusion of nodes `x (P, N, d)` with what they attend to in `other (P, M, d)`."""
     message = weights @ other
     if gate is None:
         opening = x * message
     else:
-        own, foreign = gate.weight.chunk(2, dim=1)
         fewer_nodes_here = x.shape[1] <= other.shape[1]
-        gathered = F.linear(message, foreign) if fewer_nodes_here else weights @ F.linear(other, foreign)
-        opening = F.linear(x, own, gate.bias) + gathered
-    return F.relu(update(opening.sigmoid() * (x + message))) + x
+        gathered = _rowwise(gate.foreign, message) if fewer_nodes_here else weights @ _rowwise(gate.foreign, other)
+        opening = _rowwise(gate.own, x) + gathered
+    return F.relu(_rowwise(update, opening.sigmoid() * (x + message))) + x
+
+
+def _rowwise(layer: nn.Linear, nodes: Tensor) -> Tensor:
+    """`layer` on `nodes (P, N, d)` as one product; torch may make it P products, with P copies of the weights."""
+    out: Tensor = layer(nodes.flatten(0, 1))
+    return out.view(*nodes.shape[:2], -1)

@@ -101,11 +101,12 @@ class NodeFusion(nn.Module):
             fused, first, second = self._draw(nodes, scores, count)
         else:
             first, second = _best_pair(scores, count)
-            fused = self._activate(
-                F.linear(torch.cat([_rows(nodes, first), _rows(nodes, second)], 1), self.fuse.weight)
-            )
+            fused = self._fuse(nodes, first, second)
         merge = Merge(first, second, done)
         return _repack(nodes, fused, count, merge), (count - 1).clamp(min=1), merge
+
+    def _fuse(self, nodes: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        return self._activate(self.fuse(torch.cat([_rows(nodes, first), _rows(nodes, second)], 1)))
 
     def _activate(self, x: Tensor) -> Tensor:
         return F.relu(x) if self.relu else x
@@ -116,12 +117,13 @@ class NodeFusion(nn.Module):
         logits = torch.where((count < 2)[:, None], torch.zeros_like(logits), logits)  # no candidate: anything but NaN
         soft = F.gumbel_softmax(logits, self.temperature)
         choice = soft.argmax(1)
-        left, right = (F.linear(nodes, w) for w in self.fuse.weight.chunk(2, dim=1))
-        fused = self._activate(_rows(left, first[choice]) + _rows(right, second[choice]))
+        fused = self._fuse(nodes, first[choice], second[choice])
         if nodes.shape[1] > 2:
             # Straight through: the value is the chosen candidate's, the gradient of the choice is that of the
             # soft mixture of all candidates, which therefore need values but no gradient of their own.
             with torch.no_grad():
+                flat, (left_weight, right_weight) = nodes.flatten(0, 1), self.fuse.weight.chunk(2, dim=1)
+                left, right = (F.linear(flat, w).view_as(nodes) for w in (left_weight, right_weight))
                 candidates = self._activate(left[:, first] + right[:, second])
             fused = fused + torch.einsum("ph,phd->pd", (soft - soft.detach()).to(candidates), candidates)
         return fused, first[choice], second[choice]

@@ -66,6 +66,33 @@ def squared_euclidean(a: Tensor, b: Tensor) -> Tensor:
     return (a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T).clamp(min=0)
 
 
+class Distances(NamedTuple):
+    """One way to compare encodings, as losses ask for it.
+
+    Attributes:
+        match: distances of P sketches to P photos, row by row, `(P,)`.
+        match_all: distances of Q sketches to G photos, `(Q, G)`.
+    """
+
+    match: Callable[[Any, Any], Tensor]
+    match_all: Callable[[Any, Any], Tensor]
+
+
+def vector_rows(sketches: Any, photos: Any) -> Tensor:
+    """Squared Euclidean distances between the `vector (P, D)` of encodings, row by row, `(P,)` float32."""
+    apart: Tensor = sketches.vector.float() - photos.vector.float()
+    return apart.square().sum(1)
+
+
+def vector_table(sketches: Any, photos: Any) -> Tensor:
+    """Squared Euclidean distances between the `vector (Q, D)` and `(G, D)` of encodings, `(Q, G)` float32."""
+    return squared_euclidean(sketches.vector, photos.vector)
+
+
+VECTOR_DISTANCES = Distances(vector_rows, vector_table)
+"""Between the vectors of whole pictures."""
+
+
 def paired_distances(
     match: Callable[[NodeEncoding, NodeEncoding], Tensor],
     sketches: NodeEncoding,

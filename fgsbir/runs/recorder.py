@@ -16,12 +16,11 @@ from lightning import Callback, LightningModule, Trainer
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.files import atomic_write
-from fgsbir.models.hierarchy import PairedHierarchy
 from fgsbir.retrieval.ranking import Ranking, summarise
 from fgsbir.runs.environment import git_commit, hardware, versions
 from fgsbir.runs.folder import THUMBNAIL_SIZE, Result, RunFolder
 from fgsbir.systems.base import System
-from fgsbir.systems.proposed import Proposed
+from fgsbir.systems.explanation import Explainable
 
 EXPLAINED = 12
 """Queries whose merge trees are kept."""
@@ -108,8 +107,8 @@ class RunRecorder(Callback):
             self._describe(pl_module)
         self.run.write_ranking(ranking)
         self.run.write_thumbnails(_thumbnails(gallery), _thumbnails(queries)[order])
-        if isinstance(pl_module, Proposed) and isinstance(pl_module.matcher, PairedHierarchy):
-            self.run.write_hierarchy(_explanations(pl_module, queries, gallery, ranking, order))
+        if isinstance(pl_module, Explainable):
+            self.run.write_hierarchy(_explanations(pl_module, pl_module.device, queries, gallery, ranking, order))
         trained = self._trained()
         figures: dict[str, Any] = summarise(ranking.ranks)
         self.run.write_result(
@@ -153,7 +152,12 @@ def _thumbnails(dataset: SketchDataset | PhotoDataset) -> np.ndarray[tuple[int, 
 
 
 def _explanations(
-    system: Proposed, queries: SketchDataset, gallery: PhotoDataset, ranking: Ranking, order: list[int]
+    system: Explainable,
+    device: torch.device,
+    queries: SketchDataset,
+    gallery: PhotoDataset,
+    ranking: Ranking,
+    order: list[int],
 ) -> list[dict[str, Any]]:
     """Merge trees and attention of some queries with their true photos, spread over the ranks."""
     by_rank = np.argsort(ranking.ranks, kind="stable")
@@ -163,9 +167,7 @@ def _explanations(
         for q in chosen:
             record, target = queries.sketches[order[q]], int(ranking.target[q])
             sketch, photo = queries[order[q]], gallery[target]
-            sketches = system.encode_sketch(_batch_of_one(sketch, system.device))
-            photos = system.encode_photo(_batch_of_one(photo, system.device))
-            explanation = system.explain(sketches, photos)[0]
+            explanation = system.explain_pictures(_batch_of_one(sketch, device), _batch_of_one(photo, device))[0]
             shown = record.sketch.grouped(queries.rendering.max_strokes)
             out.append(
                 {

@@ -167,6 +167,32 @@ class VectorSketch:
             simplify_coords(s.astype(np.float64), tolerance) if len(s) > 2 else s for s in self.strokes
         )
 
+    def thinned(self, max_points: int) -> VectorSketch:
+        """At most `max_points` points: simplified with about the least tolerance that does it, if there are more.
+
+        Each stroke keeps its first and its last point. A drawing of more strokes than that leaves room for is
+        `grouped` first; nothing is ever cut off.
+
+        Raises:
+            ValueError: if `max_points` is less than 2.
+        """
+        if max_points < 2:
+            raise ValueError(f"max_points must be at least 2, got {max_points}")
+        if len(self.points) <= max_points:
+            return self
+        fewer = self.grouped(max_points // 2)
+        x1, y1, x2, y2 = fewer.bounds
+        too_fine, coarse = 0.0, x2 - x1 + y2 - y1 + 0.01  # beyond any distance: only the ends are left
+        thin = fewer.simplified(coarse)
+        for _ in range(14):
+            middle = (too_fine + coarse) / 2
+            attempt = fewer.simplified(middle)
+            if len(attempt.points) > max_points:
+                too_fine = middle
+            else:
+                coarse, thin = middle, attempt
+        return thin
+
     def grouped(self, max_strokes: int) -> VectorSketch:
         """At most `max_strokes` strokes: the consecutive two with the least joint ink are joined, repeatedly.
 

@@ -9,12 +9,13 @@ from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.models.backbone import Backbone
-from fgsbir.retrieval.distances import VectorEncoding, squared_euclidean
-from fgsbir.systems.base import Optimisation, System
+from fgsbir.retrieval.distances import VectorEncoding
+from fgsbir.systems.base import Optimisation
 from fgsbir.systems.losses import PairLoss
+from fgsbir.systems.vector_system import VectorSystem
 
 
-class BSiamese(System):
+class BSiamese(VectorSystem):
     """One network for sketches and photos, one vector each (Sain et al. 2020, slide 10, and the authors' code).
 
     Args:
@@ -49,14 +50,6 @@ class BSiamese(System):
     def encode_photo(self, batch: PhotoBatch) -> VectorEncoding:
         """Unit vectors `(B, D)`."""
         return self._encode(batch)
-
-    def match(self, sketches: VectorEncoding, photos: VectorEncoding) -> Tensor:
-        """Squared Euclidean distances, `(P,)`."""
-        return (sketches.vector.float() - photos.vector.float()).square().sum(1)
-
-    def match_all(self, sketches: VectorEncoding, photos: VectorEncoding) -> Tensor:
-        """Squared Euclidean distances, `(Q, G)`."""
-        return squared_euclidean(sketches.vector, photos.vector)
 
 
 def pooled_vector(maps: Tensor, pool: Literal["max", "mean"]) -> Tensor:

@@ -14,6 +14,7 @@ from torch.distributed.nn.functional import all_gather
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
+from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
@@ -121,8 +122,10 @@ class System(LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def on_fit_start(self) -> None:
-        """Remembers the seed of the run."""
+        """Remembers the seed of the run, and lets the loss see the data."""
         self._seed = torch.initial_seed()
+        if isinstance(data := getattr(self.trainer, "datamodule", None), SketchPhotoData):
+            self.loss.prepare(data.records)
 
     def on_train_batch_start(self, batch: PairBatch, batch_idx: int) -> None:
         """Makes noise a function of seed and step, so that a resumed run repeats an uninterrupted one."""
@@ -137,8 +140,11 @@ class System(LightningModule, ABC):
     def batch_loss(self, batch: PairBatch) -> Tensor:
         """Encodes a batch and compares its pairs, and those of all other processes' batches."""
         encoded = self.encode_sketch(batch.sketch), self.encode_photo(batch.photo), batch.photo.position
-        loss = self.loss(self, *(self.gather(*encoded) if dist.is_initialized() else encoded))
-        return loss + self.regulariser()
+        return self.pair_loss(*(self.gather(*encoded) if dist.is_initialized() else encoded)) + self.regulariser()
+
+    def pair_loss(self, sketches: Any, photos: Any, photo_ids: Tensor) -> Tensor:
+        """The loss over the pairs of encodings; see `PairLoss`."""
+        return self.loss(self, sketches, photos, photo_ids)
 
     def regulariser(self) -> Tensor | float:
         """What is added to the loss of each batch, after its pairs were matched."""
@@ -194,5 +200,5 @@ class System(LightningModule, ABC):
             encoded, batch = (type(t)(*(f.flatten(0, 1) for f in t)) for t in gathered)
         position = batch.position.unique()
         place = torch.stack([(batch.position == i).nonzero()[0, 0] for i in position])
-        query = concat([SketchBatch(q.boxes, q.boxes, q.mask, q.position, q.photo) for q in queries])
+        query = concat([q._replace(image=q.boxes, points=q.boxes) for q in queries])
         return self.match_all(concat(sketches), select(encoded, place)), query, select(batch, place)

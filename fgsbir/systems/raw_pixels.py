@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
-from fgsbir.retrieval.distances import VectorEncoding, squared_euclidean
-from fgsbir.systems.base import System
+from fgsbir.retrieval.distances import VectorEncoding
+from fgsbir.systems.vector_system import VectorSystem
 
 
-class RawPixels(System):
+class RawPixels(VectorSystem):
     """Compares small grey pictures, centred and scaled to unit length. It has no parameters and is not trained.
 
     Args:
@@ -35,14 +34,6 @@ class RawPixels(System):
     def encode_photo(self, batch: PhotoBatch) -> VectorEncoding:
         """Unit vectors `(B, side * side)`."""
         return self._encode(batch)
-
-    def match(self, sketches: VectorEncoding, photos: VectorEncoding) -> Tensor:
-        """Squared Euclidean distances, `(P,)`."""
-        return (sketches.vector - photos.vector).square().sum(1)
-
-    def match_all(self, sketches: VectorEncoding, photos: VectorEncoding) -> Tensor:
-        """Squared Euclidean distances, `(Q, G)`."""
-        return squared_euclidean(sketches.vector, photos.vector)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Nothing to train."""

@@ -9,6 +9,7 @@ from PIL import Image
 from fgsbir.data.inspect import check, format_stats, sample, show, stats
 from fgsbir.data.qmul import EXPECTED_COUNTS, load_chair_v2
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
+from fgsbir.data.transforms import UnitAffine, edge_map
 from fgsbir.errors import InputError
 from fgsbir.sketch.strokes import VectorSketch
 
@@ -204,6 +205,17 @@ def test_show_writes_one_row_a_photo(tmp_path: Path) -> None:
     show(data, boxes, tmp_path / "two.png", count=8, split="val")
     show(data, boxes, tmp_path / "one.png", count=1, split="val")
     assert Image.open(tmp_path / "two.png").height - Image.open(tmp_path / "one.png").height == 22 + 256 + 12
+
+
+def test_show_draws_the_edges_that_a_network_reads(tmp_path: Path) -> None:
+    data = dataset()
+    boxes = {id_: np.array([[0, 0, 1, 1]], dtype=np.float32) for id_ in data.photos}
+    show(data, boxes, tmp_path / "sheet.png", count=1, split="val", photo_style="edges")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    x, y = 12 + 3 * (256 + 12), 12 + 22
+    photo = data.photos[sample(data, "val", 1)[0].photo_id].read()
+    seen = UnitAffine.letterbox(*photo.shape[:2]).image(photo, 256)
+    assert np.array_equal(sheet[y : y + 256, x : x + 256], edge_map(seen))
 
 
 @pytest.mark.skipif("FGSBIR_DATA" not in os.environ, reason="FGSBIR_DATA does not name the real data")

@@ -14,6 +14,7 @@ from PIL import Image
 from fgsbir.data.folder_source import load_folder
 from fgsbir.data.qmul import EXPECTED_COUNTS, load_chair_v2, load_shoe_v2
 from fgsbir.data.records import PairedData
+from fgsbir.data.sources import Embedded
 from fgsbir.data.splits import lowest_tenth, read_list, unit_hash
 from fgsbir.errors import InputError
 
@@ -207,7 +208,12 @@ def test_folder_reads_all_formats(tmp_path: Path) -> None:
     root = write_folder(tmp_path, ["a.bmp"], ["a_1.npy"])
     (root / "sketches" / "a_2.svg").write_text('<svg viewBox="0 0 10 10"><path d="M1 1L9 9" stroke="black"/></svg>')
     (root / "sketches" / "a_3.ndjson").write_text('{"key_id": "1", "drawing": [[[0, 255], [0, 9]]]}')
-    assert [s.id for s in load_train(root).sketches] == ["a_1", "a_2", "a_3"]
+    picture = Image.new("L", (64, 32), 255)
+    picture.paste(0, (8, 15, 56, 17))
+    picture.save(root / "sketches" / "a_4.png")
+    data = load_train(root)
+    assert [s.id for s in data.sketches] == ["a_1", "a_2", "a_3", "a_4"]
+    assert data.sketches[3].sketch.ink == pytest.approx([46 / 64], abs=0.05)
 
 
 @pytest.mark.parametrize("stray", ["bed_1.npy", "sofas.npy", "sofa_red.npy", "sofa_1_2.npy", "so.npy"])
@@ -327,3 +333,19 @@ def test_a_missing_csv_is_explained(tmp_path: Path) -> None:
     root = write_folder(tmp_path, ["a.png"], ["a.npy"])
     with pytest.raises(InputError, match=r"pairs\.csv"):
         load_folder(root, root / "pairs.csv")
+
+
+def test_the_embedded_part_trees_are_those_of_the_sketches() -> None:
+    source = Embedded("screens", train=2, val=1, test=1, sketches_per_photo=2, size=48)
+    trees, data = source.part_trees(), source.load()
+    assert list(trees) == [sketch.id for sketch in data.sketches]
+    for sketch in data.sketches:
+        parents, owners = trees[sketch.id]
+        assert owners.shape == (len(sketch.sketch),)
+        assert (owners >= 0).all()
+        assert (owners < len(parents)).all()
+        assert parents[0] == -1
+        assert ((parents[1:] >= 0) & (parents[1:] < np.arange(1, len(parents)))).all()
+    instance = source.instances[3]
+    assert [p.parent for p in instance.parts] == trees[f"{instance.id}_2"].parents.tolist()
+    assert np.array_equal(instance.stroke_parts[1], trees[f"{instance.id}_2"].owners)

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fgsbir.data.transforms import Augmentation, UnitAffine
+from fgsbir.data.dataset import Rendering
+from fgsbir.data.transforms import Augmentation, UnitAffine, edge_map
 from fgsbir.sketch.strokes import VectorSketch
 
 
@@ -121,3 +122,65 @@ def test_grey_takes_the_colour_and_keeps_white():
     grey = Augmentation(grey=1.0).photo(image, np.random.default_rng(0))
     assert (grey == grey[..., :1]).all()
     assert grey[0, 0, 0] == 255
+
+
+def square(paper=255, step=155, size=96):
+    """A grey square from a third to two thirds of a picture."""
+    image = np.full((size, size, 3), paper, np.uint8)
+    image[size // 3 : 2 * size // 3, size // 3 : 2 * size // 3] -= np.uint8(step)
+    return image
+
+
+def test_edges_are_thin_dark_lines_where_the_picture_changes():
+    edges = edge_map(square())
+    assert (edges.shape, edges.dtype) == ((96, 96, 3), np.uint8)
+    assert (edges == edges[..., :1]).all()
+    dark = edges[..., 0] < 200
+    ys, xs = np.nonzero(dark)
+    for where in (ys, xs):
+        assert (where.min(), where.max()) == (pytest.approx(31.5, abs=1), pytest.approx(63.5, abs=1))
+    assert not dark[35:61, 35:61].any()  # nothing inside
+    middle = edges[48, :, 0]  # a row through two upright sides
+    assert np.flatnonzero(middle < 255) == pytest.approx([31, 32, 63, 64], abs=1)
+    assert middle.min() < 130
+    assert len(np.unique(edges)) > 2  # anti-aliased
+
+
+def test_edges_follow_the_contrast_of_the_picture():
+    strong, weak = edge_map(square(step=200)), edge_map(square(paper=120, step=20))
+    assert (np.abs(strong.astype(int) - weak) > 60).mean() < 0.01
+
+
+@pytest.mark.parametrize("step", [0, 4])
+def test_a_blank_picture_has_no_edges(step):
+    assert (edge_map(square(200, step)) == 255).all()
+
+
+def test_faint_texture_beside_strong_edges_is_left_out():
+    image = square()
+    image[40:56, 40:56] += np.random.default_rng(0).integers(0, 25, (16, 16, 1), dtype=np.uint8)
+    assert np.array_equal(edge_map(image), edge_map(square()))
+
+
+def rendered(affine=UnitAffine(), **settings):  # noqa: B008
+    box = np.array([[0.0, 0.0, 1.0, 1.0], [1 / 3, 1 / 3, 2 / 3, 2 / 3]], np.float32)
+    image, boxes, _ = Rendering(image_size=96, num_regions=2, **settings).photo(square(), box, affine)
+    return image.numpy(), boxes
+
+
+def test_photos_can_be_rendered_as_edges_in_the_ink_of_the_sketches():
+    rgb, boxes = rendered()
+    edges, same = rendered(photo_style="edges")
+    light, _ = rendered(photo_style="edges", ink="light")
+    assert np.array_equal(rgb, square().transpose(2, 0, 1))
+    assert np.array_equal(edges, edge_map(square()).transpose(2, 0, 1))
+    assert np.array_equal(light, 255 - edges)
+    assert (boxes == same).all()
+
+
+def test_edges_stay_thin_however_the_photo_is_scaled():
+    larger, _ = rendered(UnitAffine.about_centre(scale=(2, 2)), photo_style="edges")
+    plain, _ = rendered(photo_style="edges")
+    width = [int((picture[0, 48] < 255).sum()) for picture in (plain, larger)]
+    assert width[0] == width[1] <= 6  # two lines
+    assert np.flatnonzero(larger[0, 48] < 255)[0] == pytest.approx(15, abs=1)

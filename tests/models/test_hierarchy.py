@@ -14,7 +14,11 @@ from fgsbir.models.hierarchy import Level, NodeFusion, PairedHierarchy
 
 def loop_take_in(x, other, weights, gate, update):
     message = weights @ other
-    opened = torch.sigmoid(gate(torch.cat([x, message], 1)) if gate is not None else x * message)
+    if gate is None:
+        opened = torch.sigmoid(x * message)
+    else:
+        weight = torch.cat([gate.own.weight, gate.foreign.weight], 1)
+        opened = torch.sigmoid(F.linear(torch.cat([x, message], 1), weight, gate.own.bias))
     return F.relu(update(opened * (x + message))) + x
 
 

@@ -172,3 +172,36 @@ def test_grouped_joins_the_neighbours_of_least_ink(seed: int, most: int) -> None
     assert np.array_equal(grouped.points, sketch.points)  # no ink is lost
     with pytest.raises(ValueError, match="at least 1"):
         sketch.grouped(0)
+
+
+def test_thinned_is_the_drawing_itself_where_it_fits() -> None:
+    assert random_sketch(0).thinned(len(random_sketch(0).points)) == random_sketch(0)
+
+
+@pytest.mark.parametrize("most", [20, 33, 64])
+def test_thinned_simplifies_no_more_than_it_must(most: int) -> None:
+    turns = np.linspace(0, 6, 90)
+    waves = [np.stack([turns / 6, 0.5 + 0.1 * n * np.sin(turns * n)], 1) for n in (1, 2, 3)]
+    sketch = VectorSketch.from_strokes(waves)
+    thin = sketch.thinned(most)
+    steps = (len(sketch.simplified(tolerance).points) for tolerance in np.arange(0, 1, 0.002))
+    assert next(points for points in steps if points <= most) <= len(thin.points) <= most
+    for kept, stroke in zip(thin.strokes, sketch.strokes, strict=True):
+        assert np.array_equal(kept[[0, -1]], stroke[[0, -1]])
+
+
+def test_thinned_leaves_two_points_a_stroke_and_joins_strokes_only_for_want_of_room() -> None:
+    sketch = VectorSketch.from_strokes(np.random.default_rng(n).random((8, 2)) for n in range(5))
+    thin = sketch.thinned(10)
+    assert [len(s) for s in thin.strokes] == [2] * 5
+    fewer = sketch.thinned(7)
+    assert len(fewer) == 3
+    joined = sketch.grouped(3)
+    assert [s[[0, -1]].tolist() for s in fewer.strokes] == [s[[0, -1]].tolist() for s in joined.strokes]
+
+
+def test_thinned_of_a_drawing_without_extent() -> None:
+    sketch = VectorSketch.from_strokes([[(0.5, 0.5)] * 9, [(0.5, 0.5)]])
+    assert [len(s) for s in sketch.thinned(4).strokes] == [2, 1]
+    with pytest.raises(ValueError, match="at least 2"):
+        sketch.thinned(1)

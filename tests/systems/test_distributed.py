@@ -27,7 +27,11 @@ def batch(rows):
     boxes = torch.cat([corner, corner + 0.4], 2) * mask[..., None]
     sketch, photo = torch.randint(0, 256, (2, 4, 3, 48, 48), dtype=torch.uint8)
     ids = torch.tensor([0, 1, 0, 2])
-    fields = [SketchBatch(sketch, boxes, mask, torch.arange(4), ids), PhotoBatch(photo, boxes, mask, ids)]
+    points, lengths = torch.zeros(4, 0, 3), torch.zeros(4, dtype=torch.long)
+    fields = [
+        SketchBatch(sketch, boxes, mask, points, lengths, torch.arange(4), ids),
+        PhotoBatch(photo, boxes, mask, ids),
+    ]
     return PairBatch(*(type(f)(*(tensor[rows] for tensor in f)) for f in fields))
 
 

@@ -5,21 +5,22 @@ import torch
 
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.models.backbone import Backbone
+from fgsbir.models.sketch_a_net import SketchANet
+from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.retrieval.distances import select
 from fgsbir.retrieval.metric import RetrievalMetrics
 from fgsbir.retrieval.ranking import compute_ranks
-from fgsbir.systems import BSiamese, Proposed, RawPixels
+from fgsbir.systems import SYSTEMS, BSiamese, Proposed, RawPixels, Swire, TripletAttnSN, TripletSN
 from fgsbir.systems.losses import ContrastiveLoss
 
 PROPOSED = [
     {},
-    {"root": "max"},
     {"gate": "product"},
     {"global_weight": 0.5},
     {"normalise": False},
     {"attend_roots": True},
     {"share_fusion": False},
-    {"root": "max", "gate": "product", "global_weight": 0.5},
+    {"gate": "product", "global_weight": 0.5},
 ]
 
 
@@ -34,6 +35,19 @@ def make(name, **settings):
         return RawPixels(16).eval()
     if name == "b_siamese":
         return BSiamese(Backbone("test_efficientnet", 3), **settings).eval()
+    if name in ("triplet_sn", "triplet_attn_sn"):
+        kind = TripletSN if name == "triplet_sn" else TripletAttnSN
+        return kind(SketchANet(), **{"crop": 1.0, **settings}).eval()
+    if name == "b_gated_siamese":
+        return SYSTEMS[name](Backbone("test_efficientnet", 2), **{"columns": 6, **settings}).eval()
+    if name in ("b_localised_coattn", "without_localised_coattn", "explicit_hierarchy", "b_graph_hierarchy"):
+        sizes = {"dim": 16, "hidden": 8, "region_grid": 3}
+        return SYSTEMS[name](Backbone("test_efficientnet", 2), **sizes, **settings).eval()
+    if name in ("sketchbert_variant", "sketchformer_variant"):
+        strokes = StrokeTransformer(16, heads=2, feedforward=16, coordinates="normalised")
+        return SYSTEMS[name](Backbone("test_efficientnet", 3), strokes, **settings).eval()
+    if name == "swire":
+        return Swire(Backbone("test_efficientnet", 3), **settings).eval()
     return proposed(**settings).eval()
 
 
@@ -47,9 +61,17 @@ def pictures(counts, room, seed, side=48):
     return image, boxes, mask
 
 
+def pen_paths(lengths, room):
+    """Random paths of the pen with the given numbers of points."""
+    real = torch.arange(room) < torch.tensor(lengths)[:, None]
+    pen = (torch.rand(len(lengths), room, 1) < 0.3).float()
+    return torch.cat([torch.rand(len(lengths), room, 2), pen], 2) * real[..., None], torch.tensor(lengths)
+
+
 def sketches_of(counts, seed=1):
     position = torch.arange(len(counts))
-    return SketchBatch(*pictures(counts, 6, seed), position, position)
+    shown = pictures(counts, 6, seed)
+    return SketchBatch(*shown, *pen_paths([3 * count for count in counts], 20), position, position)
 
 
 def photos_of(counts, seed=2):
@@ -59,6 +81,34 @@ def photos_of(counts, seed=2):
 SKETCHES, PHOTOS = [1, 6, 3, 2], [7, 1, 4, 5, 2]
 EVERY = [("raw_pixels", {}), ("b_siamese", {}), ("b_siamese", {"pool": "max", "dim": None})]
 EVERY += [("proposed", settings) for settings in PROPOSED]
+OTHER_NODES = [
+    ("b_localised_coattn", {}),
+    ("b_localised_coattn", {"gate": "product", "global_weight": 0.5}),
+    ("without_localised_coattn", {}),
+    ("without_localised_coattn", {"global_weight": 0.5, "share_fusion": False}),
+    ("explicit_hierarchy", {}),
+    ("explicit_hierarchy", {"tolerance": 0.1, "share_fusion": False}),
+    ("b_graph_hierarchy", {}),
+    ("b_graph_hierarchy", {"clusters": (3, 2, 1), "layers": 1, "global_weight": 0.5, "normalise": False}),
+    ("b_gated_siamese", {}),  # no nodes, but pairs too
+    ("b_gated_siamese", {"dim": 8, "pool": "max"}),
+]
+STROKES = [
+    ("sketchbert_variant", {}),
+    ("sketchbert_variant", {"pool": "max", "dim": 32}),
+    ("sketchformer_variant", {}),
+    ("sketchformer_variant", {"balanced": True, "pool": "max", "hidden": 24, "dim": 32}),
+]
+EVERY += OTHER_NODES + STROKES
+VECTORS = [
+    ("triplet_sn", {}),
+    ("triplet_sn", {"crops": 1}),
+    ("triplet_attn_sn", {}),
+    ("triplet_attn_sn", {"distance": "euclidean"}),
+    ("swire", {}),
+    ("swire", {"pool": "max"}),
+]
+EVERY += VECTORS
 
 
 @torch.no_grad()
@@ -81,7 +131,9 @@ def test_match_all_is_match_on_every_pair(name, settings):
             torch.testing.assert_close(alone, distances[q, g][None], atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["raw_pixels", "b_siamese", "proposed"])
+@pytest.mark.parametrize(
+    "name", ["raw_pixels", "b_siamese", "proposed", *dict(OTHER_NODES), *dict(STROKES), *dict(VECTORS)]
+)
 @torch.no_grad()
 def test_encodings_do_not_depend_on_the_company(name):
     system = make(name)
@@ -98,7 +150,7 @@ def test_the_memory_limit_changes_nothing(monkeypatch):
     sketches, photos = encodings(system)
     whole = system.match_all(sketches, photos)
     for chunk in (1, 3):
-        monkeypatch.setattr("fgsbir.systems.proposed.pairs_in_memory", lambda *_, chunk=chunk: chunk)
+        monkeypatch.setattr("fgsbir.systems.node_system.pairs_in_memory", lambda *_, chunk=chunk: chunk)
         torch.testing.assert_close(system.match_all(sketches, photos), whole, atol=1e-6, rtol=1e-5)
 
 
@@ -113,7 +165,9 @@ def test_global_weight_mixes_tree_and_whole_picture():
     torch.testing.assert_close(mixed, tree / 2 + whole / 2, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["raw_pixels", "b_siamese", "proposed"])
+@pytest.mark.parametrize(
+    "name", ["raw_pixels", "b_siamese", "proposed", *dict(OTHER_NODES), *dict(STROKES), *dict(VECTORS)]
+)
 @torch.no_grad()
 def test_constant_encodings_find_nothing(name):
     """A system that tells nothing apart must not gain from ties."""
@@ -128,7 +182,9 @@ def test_constant_encodings_find_nothing(name):
     assert (compute_ranks(distances, target) > 1).sum() >= 4
 
 
-@pytest.mark.parametrize("name", ["b_siamese", "proposed"])
+@pytest.mark.parametrize(
+    "name", ["b_siamese", "proposed", *dict(OTHER_NODES), *dict(STROKES), "triplet_sn", "triplet_attn_sn"]
+)
 @torch.no_grad()
 def test_a_broken_network_is_no_result(name):
     system = make(name)
@@ -198,9 +254,11 @@ def test_bfloat16_matching_is_near_float32():
     torch.testing.assert_close(trained, exact.train().match_all(sketches, photos))
 
 
-@pytest.mark.parametrize("settings", PROPOSED, ids=str)
-def test_every_parameter_learns(settings):
-    system = proposed(**settings, loss=ContrastiveLoss()).train()
+@pytest.mark.parametrize(
+    ("name", "settings"), [*(("proposed", settings) for settings in PROPOSED), *OTHER_NODES, *STROKES], ids=str
+)
+def test_every_parameter_learns(name, settings):
+    system = make(name, **settings, loss=ContrastiveLoss()).train()
     system.batch_loss(PairBatch(sketches_of([6, 3, 4, 5]), photos_of([7, 3, 4, 5]))).backward()
     learning = {name: p for name, p in system.named_parameters() if p.requires_grad}
     for name, parameter in learning.items():
@@ -210,7 +268,7 @@ def test_every_parameter_learns(settings):
     assert not dead
 
 
-@pytest.mark.parametrize("name", ["b_siamese", "proposed"])
+@pytest.mark.parametrize("name", ["b_siamese", "proposed", *dict(OTHER_NODES), *dict(STROKES), *dict(VECTORS)])
 def test_same_photo_twice_in_a_batch_is_no_negative(name):
     """Rows of one photo do not push each other apart."""
     system = make(name)

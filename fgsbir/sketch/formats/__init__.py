@@ -1,4 +1,4 @@
-"""Readers and writers of vector sketches, one file a format; `read_sketch` picks one by suffix."""
+"""Readers and writers of sketches, one file a format; `read_sketch` picks one by suffix."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from fgsbir.errors import InputError
 from fgsbir.sketch.formats.qmul import load_restricted, read_qmul
 from fgsbir.sketch.formats.quickdraw import read_quickdraw
+from fgsbir.sketch.formats.raster import RASTER_SUFFIXES, read_raster
 from fgsbir.sketch.formats.sequence import from_stroke3, from_stroke5, read_sequence, to_stroke5, write_stroke5
 from fgsbir.sketch.formats.svg import read_svg, write_svg
 from fgsbir.sketch.strokes import VectorSketch
@@ -18,6 +19,7 @@ __all__ = [
     "load_restricted",
     "read_qmul",
     "read_quickdraw",
+    "read_raster",
     "read_sequence",
     "read_sketch",
     "read_svg",
@@ -26,11 +28,11 @@ __all__ = [
     "write_svg",
 ]
 
-SKETCH_SUFFIXES = (".svg", ".ndjson", ".npy")
+SKETCH_SUFFIXES = (".svg", ".ndjson", ".npy", *RASTER_SUFFIXES)
 
 
 def read_sketch(path: str | Path) -> VectorSketch:
-    """One sketch from a file: SVG, QuickDraw `.ndjson` of one drawing, or stroke-3 or stroke-5 `.npy`.
+    """One sketch from a file: SVG, QuickDraw `.ndjson` of one drawing, stroke-3 or stroke-5 `.npy`, or a picture.
 
     Raises:
         InputError: if the suffix is none of `SKETCH_SUFFIXES`, an `.ndjson` does not hold exactly one
@@ -41,6 +43,8 @@ def read_sketch(path: str | Path) -> VectorSketch:
         return read_svg(path)
     if suffix == ".npy":
         return read_sequence(path)
+    if suffix in RASTER_SUFFIXES:
+        return read_raster(path)
     if suffix == ".ndjson":
         drawings = read_quickdraw(path)
         if len(drawings) != 1:

@@ -1,0 +1,46 @@
+"""Which experiment fills which cell of the paper's tables."""
+
+from __future__ import annotations
+
+METHODS = {
+    "Triplet-SN": "triplet_sn",
+    "Triplet-Attn-SN": "triplet_attn_sn",
+    "SWIRE": "swire",
+    "B-Siamese": "b_siamese",
+    "B-Gated-Siamese": "b_gated_siamese",
+    "B-Localised-Coattn": "b_localised_coattn",
+    "B-Graph-Hierarchy": "b_graph_hierarchy",
+    "SketchBERT-Variant": "sketchbert_variant",
+    "SketchFormer-Variant": "sketchformer_variant",
+    "Proposed": "proposed",
+    "Explicit Hierarchy": "explicit_hierarchy",
+    "w/o Localised-Coattn": "without_localised_coattn",
+    "w/o Hierarchy": "b_localised_coattn",
+    "Sketch-coarse": "proposed_coarse",
+    "Sketch-coarse++": "proposed_coarse_plus",
+}
+"""Rows of tables 1 and 2, by the name of the experiment file. Two rows are one system: their scores are equal."""
+
+DATASETS = {"ChairV2": "chair_v2", "ShoeV2": "shoe_v2", "SWIRE": "swire", "Embedded": "embedded"}
+"""Columns, by the folder of the experiment files; the last one is ours."""
+
+DETAILS = {"full": "", "coarse": "_coarse", "coarse++": "_coarse_plus"}
+"""Columns of table 3, by what they add to the name."""
+
+REGIONS = {8: "_k8", 12: "_k12", 16: "", 20: "_k20"}
+"""Points of the region study, by what they add to the name."""
+
+
+def experiment_of(method: str, dataset: str, detail: str = "full", regions: int = 16) -> str:
+    """The experiment that fills a cell, e.g. "chair_v2/proposed_coarse".
+
+    Args:
+        method: a row of table 1, 2 or 3.
+        dataset: a column.
+        detail: of the sketches, as in table 3.
+        regions: of a photo, as in the region study.
+
+    Raises:
+        KeyError: for a cell that the paper does not have.
+    """
+    return f"{DATASETS[dataset]}/{METHODS[method]}{DETAILS[detail]}{REGIONS[regions]}"

@@ -1,0 +1,132 @@
+"""Measured scores in the pages of the systems: tables made from runs.csv, beside the published figures."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from fgsbir.errors import InputError
+from fgsbir.files import atomic_write, read_bytes
+from fgsbir.report.cells import METHODS, experiment_of
+from fgsbir.runs.table import Row
+
+BLOCK = re.compile(r"(<!-- results: (?P<system>[^\n]+?) -->\n).*?(<!-- /results -->)", re.DOTALL)
+
+HEADER = """\
+| Experiment | Dataset | Recipe | Seed | N_test | acc@1 | acc@10 | Published acc@1 | Published acc@10 | Commit |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+REMARK = """
+In percent, chance in brackets. Published: tables 1 to 3 and region figure of Sain et al. 2020, which were chosen on the
+test split, with a number of test sketches that is not stated; ours are chosen on `val`
+([protocol](../results-protocol.md)).
+"""
+
+
+class Published(NamedTuple):
+    """What the paper prints for one cell, in percent; None for what it does not print."""
+
+    acc1: str | None = None
+    acc10: str | None = None
+
+
+def refresh_docs(folder: Path, rows: Sequence[Row]) -> None:
+    """Writes the results block of every page of a folder anew; its README.md has none.
+
+    Args:
+        folder: of the pages, `docs/systems`.
+        rows: of runs.csv.
+
+    Raises:
+        InputError: if there are no pages, or one cannot be read or written or has no block (then none is written).
+    """
+    pages = [path for path in sorted(folder.glob("*.md")) if path.name != "README.md"]
+    if not pages:
+        raise InputError(folder, "no pages of systems there", "name the folder of the pages, e.g. docs/systems")
+    for page, text in [(page, refreshed(page, read_bytes(page).decode(), rows)) for page in pages]:
+        with atomic_write(page, "w") as file:
+            file.write(text)
+
+
+def refreshed(page: Path, text: str, rows: Sequence[Row]) -> str:
+    """The text of a page with its block made from `rows`; all else stays as it is.
+
+    Raises:
+        InputError: if the page does not have one block, or the block's system is not in the paper's tables.
+    """
+    found = BLOCK.findall(text)
+    if len(found) != 1:
+        mend = "put its table between <!-- results: NAME OF THE SYSTEM --> and <!-- /results -->"
+        raise InputError(page, f"it has {len(found) or 'no'} block{'s' * (len(found) > 1)} of results", mend)
+    system = found[0][1]
+    if system not in METHODS:
+        raise InputError(page, f"there is no system '{system}' to show", f"use one of {', '.join(METHODS)}")
+    return BLOCK.sub(lambda block: block[1] + results_block(system, rows) + block[3], text)
+
+
+def results_block(system: str, rows: Sequence[Row]) -> str:
+    """The table of one system: its rows, and a line for each published figure that was not measured.
+
+    Args:
+        system: its name, a row of the paper's tables.
+        rows: of runs.csv, of any systems.
+    """
+    stem, figures = METHODS[system], published()
+    lines: dict[tuple[str, str, int, str], str] = {}
+    for row in rows:
+        if row["system"] == system:
+            lines[_cell(row), row["recipe"], row["seed"], row["config_hash"]] = _line(row, figures)
+    measured = {cell for cell, *_ in lines}
+    for cell in figures:
+        name = cell.split("/")[1]
+        if cell not in measured and (name == stem or name.startswith(f"{stem}_")):
+            dataset, shown = cell.split("/")[0], _figures(figures[cell])
+            lines[cell, "", 0, ""] = f"| {cell} | {dataset} | | | | not measured yet | | {shown} | |\n"
+    return HEADER + "".join(lines[key] for key in sorted(lines)) + REMARK
+
+
+def published() -> dict[str, Published]:
+    """The paper's figures by the experiment that fills their cell, e.g. "chair_v2/proposed"."""
+    figures: dict[str, Published] = {}
+
+    def add(experiment: str, **values: str) -> None:
+        figures[experiment] = figures.get(experiment, Published())._replace(**values)
+
+    for row in _read("table1_comparison"):
+        add(experiment_of(row["method"], row["dataset"]), acc1=row["acc1"], acc10=row["acc10"])
+    for row in _read("table2_ablation_acc1"):
+        add(experiment_of(row["method"], row["dataset"]), acc1=row["acc1"])
+    for row in _read("table3_detail_acc10"):
+        add(experiment_of(row["method"], row["dataset"], row["sketch"]), acc10=row["acc10"])
+    for row in _read("figure_regions"):
+        add(experiment_of("Proposed", "ChairV2", regions=int(row["regions"])), acc1=row["acc1"])
+    return figures
+
+
+def _read(table: str) -> list[dict[str, str]]:
+    text = files("fgsbir.report").joinpath(f"published/{table}.csv").read_text("utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _cell(row: Row) -> str:
+    """The cell of the paper that a row may stand in: its dataset, and its experiment in whatever recipe."""
+    return f"{row['dataset']}/{Path(row['experiment']).name.removesuffix('_paper')}"
+
+
+def _line(row: Row, figures: dict[str, Published]) -> str:
+    scores = (
+        f"{row[score]:.2f} ({min(100.0, 100 * places / row['n_gallery']):.2f})"
+        for score, places in (("acc1", 1), ("acc10", 10))
+    )
+    shown = _figures(figures.get(_cell(row), Published()))
+    run = [row["experiment"], row["dataset"], row["recipe"], str(row["seed"]), str(row["n_test"]), *scores]
+    return f"| {' | '.join(run)} | {shown} | {(row['commit'] or '–')[:7]} |\n"
+
+
+def _figures(figures: Published) -> str:
+    return " | ".join(figure or "–" for figure in figures)

@@ -1,0 +1,65 @@
+"""SWIRE: a network for sketches and another for screens."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.models.backbone import Backbone
+from fgsbir.retrieval.distances import VectorEncoding
+from fgsbir.systems.base import Optimisation
+from fgsbir.systems.losses import PairLoss
+from fgsbir.systems.vector_system import VectorSystem
+
+
+class Swire(VectorSystem):
+    """Two networks that share nothing, one vector each (Huang et al. 2019).
+
+    Args:
+        backbone: the photos' network; the sketches' starts as its copy. VGG-A with batch norm (`vgg11_bn`) in the
+            original.
+        pool: of the last maps.
+        dim: size of the vectors; 64 in the original.
+        loss: over the pairs of a batch; `MarginContrastiveLoss` in the original.
+        optimisation: optimiser and schedule.
+
+    Deviations:
+        The last maps are pooled, with one dense layer to `dim`; VGG-A has two more of 4,096 between. Vectors have unit
+        length, so that a margin means the same throughout training, and their distance is squared. Known of the
+        original are the networks, the size and the loss, from a re-implementation.
+    """
+
+    name = "SWIRE"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        pool: Literal["max", "mean"] = "mean",
+        dim: int = 64,
+        loss: PairLoss | None = None,
+        optimisation: Optimisation = Optimisation(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__(loss, optimisation)
+        self.photo_backbone, self.sketch_backbone = backbone, copy.deepcopy(backbone)
+        self.photo_head, self.sketch_head = (nn.Linear(backbone.channels, dim) for _ in range(2))
+        self.pool = pool
+
+    def _encode(self, backbone: nn.Module, head: nn.Module, images: Tensor) -> VectorEncoding:
+        maps = backbone(images)
+        return VectorEncoding(F.normalize(head(maps.amax((2, 3)) if self.pool == "max" else maps.mean((2, 3))), dim=1))
+
+    def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
+        """Unit vectors `(B, D)`."""
+        return self._encode(self.sketch_backbone, self.sketch_head, batch.image)
+
+    def encode_photo(self, batch: PhotoBatch) -> VectorEncoding:
+        """Unit vectors `(B, D)`."""
+        return self._encode(self.photo_backbone, self.photo_head, batch.image)
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Those of both networks."""
+        return [*self.sketch_backbone.parameters(), *self.photo_backbone.parameters()]

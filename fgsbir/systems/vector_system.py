@@ -1,0 +1,22 @@
+"""What all systems share that give a picture one vector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from fgsbir.retrieval.distances import vector_rows, vector_table
+from fgsbir.systems.base import System
+
+
+class VectorSystem(System):
+    """Base of the systems whose encoding is one vector, which needs no partner: a gallery can be indexed once."""
+
+    def match(self, sketches: Any, photos: Any) -> Tensor:
+        """Squared Euclidean distances, `(P,)`."""
+        return vector_rows(sketches, photos)
+
+    def match_all(self, sketches: Any, photos: Any) -> Tensor:
+        """Squared Euclidean distances, `(Q, G)`."""
+        return vector_table(sketches, photos)

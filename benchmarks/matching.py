@@ -72,7 +72,7 @@ def loop_fuse(fusion: NodeFusion, nodes: Tensor) -> Tensor:
     count = len(nodes)
     if count == 1:
         return nodes
-    features = fusion.score(nodes)
+    features = F.normalize(fusion.score(nodes), dim=1)
     first, second = torch.triu_indices(count, count, 1)
     logits = (features @ features.T * fusion.scale)[first, second]
     choice = F.one_hot(logits.argmax(), len(logits)).to(nodes)

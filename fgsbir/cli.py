@@ -93,7 +93,8 @@ def _results(words: list[str]) -> None:
     from fgsbir.report.docs_tables import refresh_docs
     from fgsbir.runs.table import read_runs_csv, write_runs_csv
 
-    parser = argparse.ArgumentParser("fgsbir results", description="Collects finished runs as CSV.", exit_on_error=False)
+    description = "Collects finished runs as CSV, and shows them in the pages of the systems."
+    parser = argparse.ArgumentParser("fgsbir results", description=description, exit_on_error=False)
     parser.add_argument("runs", metavar="RUNS", nargs="?", help="folder of runs, searched at any depth")
     parser.add_argument("--out", default="results/runs.csv", help="the table to which they are added; %(default)s")
     parser.add_argument("--docs", help="also write the tables in these pages anew, e.g. docs/systems; needs no RUNS")

@@ -1,7 +1,9 @@
 """The command line, less the trainings."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,3 +128,40 @@ def test_show_writes_a_sheet_with_a_row_a_pair(source, tmp_path, capsys):
 def test_bad_words_after_data_are_refused(words, capsys):
     assert main(["data", *words]) == 2
     assert only_error(capsys)
+
+
+def results_files(path):
+    """A table of runs, a page for it, and the words that name both."""
+    root = Path(__file__).parents[1]
+    (path / "pages").mkdir()
+    shutil.copy(root / "results" / "runs.csv", path / "runs.csv")
+    (path / "pages" / "b_siamese.md").write_text("<!-- results: B-Siamese -->\n<!-- /results -->\n")
+    return ["--out", str(path / "runs.csv")], ["--docs", str(path / "pages")]
+
+
+@pytest.mark.parametrize("with_runs", [False, True])
+def test_results_writes_the_pages_with_or_without_runs(with_runs, tmp_path, capsys):
+    out, docs = results_files(tmp_path)
+    table = (tmp_path / "runs.csv").read_bytes()
+    (tmp_path / "runs").mkdir()
+    assert main(["results", *([str(tmp_path / "runs")] if with_runs else []), *out, *docs]) == 0
+    assert str(tmp_path / "pages") in capsys.readouterr().out
+    page = (tmp_path / "pages" / "b_siamese.md").read_text()
+    assert "| chair_v2/b_siamese | chair_v2 | modern |" in page
+    assert (tmp_path / "runs.csv").read_bytes() == table
+
+
+def test_results_of_nothing_or_without_a_table_are_refused(tmp_path, capsys):
+    out, docs = results_files(tmp_path)
+    assert main(["results", *out]) == 2
+    assert "--docs" in only_error(capsys)
+    (tmp_path / "runs.csv").unlink()
+    assert main(["results", *out, *docs]) == 2
+    assert "runs.csv" in only_error(capsys)
+
+
+def test_results_names_a_page_without_its_block(tmp_path, capsys):
+    out, docs = results_files(tmp_path)
+    (tmp_path / "pages" / "b_siamese.md").write_text("words\n")
+    assert main(["results", *out, *docs]) == 2
+    assert "b_siamese.md" in only_error(capsys)

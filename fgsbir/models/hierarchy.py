@@ -8,13 +8,15 @@ than the one before and padding never grows.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fgsbir.models.coattention import CoAttention
+
+Compatibility = Literal["cosine", "scaled", "raw"]
 
 
 class Merge(NamedTuple):
@@ -56,13 +58,15 @@ class NodeFusion(nn.Module):
         dim: node size, d.
         hidden: width of $W_C$, which the paper does not print. `None` leaves it out, as the released code does.
         temperature: of the Gumbel softmax, the paper's tau; 1 in the released code.
-        scale_scores: divide C by $\sqrt{d_h}$. Raw products of long vectors saturate the softmax and drown
-            the noise, as they do in the released code.
+        compatibility: "cosine" compares directions (C between unit vectors, times $\sqrt{d_h}$), "scaled" divides
+            C by $\sqrt{d_h}$, "raw" takes it as it is. Products of long vectors saturate the softmax and drown
+            the noise, as they do in the released code, and the longest node swallows the others one by one.
         relu: apply the slide's ReLU; the released code has none.
 
     Deviations:
-        `scale_scores` is on by default. Fusion starts near the mean of its two nodes. $W_F [x_a, x_b]$ is
-        computed as $W_1 x_a + W_2 x_b$.
+        "cosine" is the default. Fusion starts near the sum of its two nodes, so that at first the last node is the
+        same for every tree, and what a tree tells is learned from there; a chain of random maps passes on nothing,
+        and means weigh nodes by the accidents of the tree. $W_F [x_a, x_b]$ is computed as $W_1 x_a + W_2 x_b$.
     """
 
     def __init__(
@@ -70,17 +74,18 @@ class NodeFusion(nn.Module):
         dim: int,
         hidden: int | None = 128,
         temperature: float = 1.0,
-        scale_scores: bool = True,
+        compatibility: Compatibility = "cosine",
         relu: bool = True,
     ) -> None:
         super().__init__()
         self.score = nn.Linear(dim, hidden, bias=False) if hidden else nn.Identity()
         self.fuse = nn.Linear(2 * dim, dim, bias=False)
-        with torch.no_grad():  # start near the mean of the two nodes: a chain of random maps would pass on nothing
-            half = torch.eye(dim) / 2
-            self.fuse.weight.mul_(0.1).add_(torch.cat([half, half], dim=1))
+        with torch.no_grad():  # start near the sum
+            self.fuse.weight.mul_(0.1).add_(torch.eye(dim).repeat(1, 2))
         self.temperature = temperature
-        self.scale = 1 / math.sqrt(hidden or dim) if scale_scores else 1.0
+        self.compatibility: Compatibility = compatibility
+        width = hidden or dim
+        self.scale = {"cosine": math.sqrt(width), "scaled": 1 / math.sqrt(width), "raw": 1.0}[compatibility]
         self.relu = relu
 
     def forward(self, nodes: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Merge]:
@@ -96,6 +101,8 @@ class NodeFusion(nn.Module):
         done = count < 2
         features = self.score(nodes)
         features = features.to(torch.promote_types(features.dtype, torch.float32))  # no choice in half precision
+        if self.compatibility == "cosine":
+            features = F.normalize(features, dim=2)
         scores = features @ features.transpose(1, 2) * self.scale
         if self.training:
             fused, first, second = self._draw(nodes, scores, count)

@@ -22,9 +22,9 @@ HEADER = """\
 """
 
 REMARK = """
-In percent, chance in brackets. Published: tables 1 to 3 and region figure of Sain et al. 2020, which were chosen on the
-test split, with a number of test sketches that is not stated; ours are chosen on `val`
-([protocol](../results-protocol.md)).
+In percent; chance in brackets. Published are tables 1 to 3 and the region figure of Sain et al. 2020. They do not state
+their number of test sketches, and were chosen on the test split if the released training code is what made them; ours
+are chosen on `val` ([protocol](../results-protocol.md), [how our rows came about](../../results/README.md)).
 """
 
 

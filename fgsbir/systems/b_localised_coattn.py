@@ -27,7 +27,7 @@ class BLocalisedCoattn(NodeSystem):
         gate: "concat" as in the slides, "product" as in the released main code.
         normalise: scale the two vectors to unit length, as the authors' code does.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
-            0 is the paper's model.
+            0 is the paper's model; see `NodeSystem`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         match_memory: limit for matching all pairs, in MiB.

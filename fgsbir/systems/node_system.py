@@ -43,7 +43,8 @@ class NodeSystem(System):
         matcher: the paired model; see `roots`.
         normalise: scale the last two vectors to unit length, without which a margin of 0.2 has no meaning.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
-            0 is the paper's model. Each of the two distances has a loss of its own; rankings mix them.
+            0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
+            alone trains the backbone, and rankings mix them.
         match_memory: limit for matching all pairs, in MiB.
         match_precision: of evaluation inside the matcher; its choices of nodes, its result and all training are
             float32. bfloat16 is about twice as fast where the processor has it; a tree may then differ where two
@@ -72,7 +73,7 @@ class NodeSystem(System):
 
     def _encode(self, batch: SketchBatch | PhotoBatch) -> Any:
         fine, last = self.backbone.both_levels(batch.image)
-        nodes = F.relu(self.regions(fine, batch.boxes, batch.mask))
+        nodes = region_nodes(self.regions, fine, batch, self.global_weight)
         return NodeEncoding(nodes, batch.mask.sum(1), whole_vector(last, self.global_weight))
 
     def encode_sketch(self, batch: SketchBatch) -> Any:
@@ -146,6 +147,14 @@ class TreeSystem(NodeSystem):
     def explain_pictures(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
         """Merge trees and attention of P sketches and P photos, row by row."""
         return self.explain(self.encode_sketch(sketches), self.encode_photo(photos))
+
+
+def region_nodes(regions: RegionEncoder, maps: Tensor, batch: SketchBatch | PhotoBatch, weight: float) -> Tensor:
+    """Rectified nodes `(B, N, d)` of maps `(B, C, H, W)`.
+
+    Where whole pictures have a weight they alone train the backbone: pairs overfit sooner, and spoil it for both.
+    """
+    return F.relu(regions(maps.detach() if weight else maps, batch.boxes, batch.mask))
 
 
 def whole_vector(maps: Tensor, weight: float) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.coattention import CoAttention
-from fgsbir.models.hierarchy import NodeFusion, PairedHierarchy
+from fgsbir.models.hierarchy import Compatibility, NodeFusion, PairedHierarchy
 from fgsbir.models.region_encoder import RegionEncoder
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.losses import PairLoss
@@ -26,12 +26,12 @@ class Proposed(TreeSystem):
         hidden: width of the spaces in which nodes are compared, d_h; 128 in the released code.
         gate: "concat" as in the slides, "product" as in the released main code.
         temperature: of the Gumbel softmax.
-        scale_scores: divide compatibilities by the square root of d_h.
+        compatibility: how nodes are compared for fusion: "cosine", "scaled" or "raw"; see `NodeFusion`.
         share_fusion: one fusion for both branches, as the framework figure says.
         attend_roots: co-attend once more between the two last nodes.
         normalise: scale the last nodes to unit length, without which a margin of 0.2 has no meaning.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
-            0 is the paper's model.
+            0 is the paper's model; see `NodeSystem`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         match_memory: limit for matching all pairs, in MiB.
@@ -55,7 +55,7 @@ class Proposed(TreeSystem):
         hidden: int = 128,
         gate: Literal["concat", "product"] = "concat",
         temperature: float = 1.0,
-        scale_scores: bool = True,
+        compatibility: Compatibility = "cosine",
         share_fusion: bool = True,
         attend_roots: bool = False,
         normalise: bool = True,
@@ -67,7 +67,7 @@ class Proposed(TreeSystem):
         loss: PairLoss | None = None,
         optimisation: Optimisation = Optimisation(),  # noqa: B008 (frozen)
     ) -> None:
-        fusions = [NodeFusion(dim, hidden, temperature, scale_scores) for _ in range(1 if share_fusion else 2)]
+        fusions = [NodeFusion(dim, hidden, temperature, compatibility) for _ in range(1 if share_fusion else 2)]
         super().__init__(
             backbone,
             RegionEncoder(backbone.region_channels, dim, region_grid, pool=region_pool),

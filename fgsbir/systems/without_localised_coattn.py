@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.branch_hierarchy import BranchHierarchy
-from fgsbir.models.hierarchy import Level, Merge, NodeFusion
+from fgsbir.models.hierarchy import Compatibility, Level, Merge, NodeFusion
 from fgsbir.models.region_encoder import RegionEncoder
 from fgsbir.retrieval.distances import VECTOR_DISTANCES, VectorEncoding
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explanation, explain_pair
 from fgsbir.systems.losses import PairLoss
-from fgsbir.systems.node_system import whole_vector
+from fgsbir.systems.node_system import region_nodes, whole_vector
 from fgsbir.systems.vector_system import VectorSystem
 
 
@@ -32,11 +32,12 @@ class WithoutLocalisedCoattn(VectorSystem):
         dim: node size d; 512 in the released code.
         hidden: width of the space in which nodes are compared, d_h; 128 in the released code.
         temperature: of the Gumbel softmax.
-        scale_scores: divide compatibilities by the square root of d_h.
+        compatibility: how nodes are compared for fusion: "cosine", "scaled" or "raw"; see `NodeFusion`.
         share_fusion: one fusion for both branches, as the framework figure says.
         normalise: scale the last nodes to unit length, without which a margin of 0.2 has no meaning.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
-            0 is the paper's model. Each of the two distances has a loss of its own; rankings mix them.
+            0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
+            alone trains the backbone, and rankings mix them.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         loss: over the pairs of a batch.
@@ -55,7 +56,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         dim: int = 512,
         hidden: int = 128,
         temperature: float = 1.0,
-        scale_scores: bool = True,
+        compatibility: Compatibility = "cosine",
         share_fusion: bool = True,
         normalise: bool = True,
         global_weight: float = 0.0,
@@ -67,7 +68,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         super().__init__(loss, optimisation)
         self.backbone = backbone
         self.regions = RegionEncoder(backbone.region_channels, dim, region_grid, pool=region_pool)
-        fusions = [NodeFusion(dim, hidden, temperature, scale_scores) for _ in range(1 if share_fusion else 2)]
+        fusions = [NodeFusion(dim, hidden, temperature, compatibility) for _ in range(1 if share_fusion else 2)]
         self.sketch_hierarchy, self.photo_hierarchy = BranchHierarchy(fusions[0]), BranchHierarchy(fusions[-1])
         self.normalise, self.global_weight = normalise, global_weight
 
@@ -83,7 +84,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         self, hierarchy: BranchHierarchy, batch: SketchBatch | PhotoBatch, trace: list[Merge] | None = None
     ) -> VectorEncoding:
         fine, last = self.backbone.both_levels(batch.image)
-        nodes = F.relu(self.regions(fine, batch.boxes, batch.mask))
+        nodes = region_nodes(self.regions, fine, batch, self.global_weight)
         root = hierarchy(nodes, batch.mask.sum(1), trace).float()
         root = F.normalize(root, dim=1) if self.normalise else root
         # Roots of the weights: the squared distance of the whole is then the weighted sum of both.

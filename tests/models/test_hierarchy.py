@@ -35,6 +35,8 @@ def loop_fuse(model, nodes, choose):
     if len(nodes) == 1:
         return nodes
     features = model.score(nodes)
+    if model.compatibility == "cosine":
+        features = torch.stack([x / x.norm() for x in features])
     pairs = [(a, b) for a in range(len(nodes)) for b in range(a + 1, len(nodes))]
     logits = torch.stack([features[a] @ features[b] * model.scale for a, b in pairs])
     soft = choose(logits, model.temperature)
@@ -94,7 +96,8 @@ SETTINGS = [
     {"shared": False},
     {"coattention": False},
     {"attend_roots": True},
-    {"scale_scores": False, "relu": False, "temperature": 0.5},
+    {"compatibility": "raw", "relu": False, "temperature": 0.5},
+    {"compatibility": "scaled"},
 ]
 
 
@@ -155,7 +158,7 @@ def test_one_node_each_is_returned_as_it_is():
 
 def test_a_tree_chosen_by_hand():
     """Three nodes on two axes: the two long parallel ones fuse first, in order of position."""
-    fusion = NodeFusion(2, hidden=None, scale_scores=False).eval()
+    fusion = NodeFusion(2, hidden=None, compatibility="raw").eval()
     with torch.no_grad():
         fusion.fuse.weight.copy_(torch.tensor([[1.0, 0, 10, 0], [0, 1, 0, 10]]))
     nodes = torch.tensor([[[3.0, 0], [0, 1], [2, 0]]])
@@ -182,7 +185,7 @@ def test_training_draws_different_trees_and_evaluation_does_not():
 
 def test_gumbel_choice_follows_its_probabilities():
     """With the scores fixed, the pair of nodes is drawn as softmax(scores) says."""
-    fusion = NodeFusion(2, hidden=None, scale_scores=False).train()
+    fusion = NodeFusion(2, hidden=None, compatibility="raw").train()
     nodes = torch.tensor([[[1.0, 0], [1, 0], [0.5, 0.5]]])
     expected = torch.tensor([1.0, 0.5, 0.5]).softmax(0)  # dot products of (0,1), (0,2), (1,2)
     torch.manual_seed(1)

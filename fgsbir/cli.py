@@ -18,8 +18,9 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir pretrain --source ChairV2 --out chairs.safetensors     a stroke transformer learns from sketches alone
   fgsbir data     check|stats|show|export --source ChairV2      look at a dataset before training on it
   fgsbir report   RUNS --out DIR                                one page from finished runs
-  fgsbir results  RUNS --out results/runs.csv                   one row a finished run
+  fgsbir results  RUNS --out results/runs.csv                   one row a finished run; in pages too: --docs DIR
   fgsbir trees    RUNS                                          discovered hierarchies against true part trees
+  fgsbir list                                                   all systems, their papers and what each costs
 
 `fgsbir COMMAND --help` tells more. Settings are overridden by name: --model.dim 256, --data.batch_size 16.
 """
@@ -42,6 +43,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "report": _report,
         "results": _results,
         "trees": _trees,
+        "list": _list,
     }
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -118,6 +120,24 @@ def _trees(words: list[str]) -> None:
     from fgsbir.tree_command import run
 
     run(Path(runs))
+
+
+def _list(words: list[str]) -> None:
+    from pathlib import Path
+
+    description = "Lists all systems: whose idea, parameters, FLOPs, and whether a gallery can be indexed."
+    parser = argparse.ArgumentParser("fgsbir list", description=description, exit_on_error=False)
+    parser.add_argument("--recipe", choices=("modern", "paper"), default="modern", help="default: %(default)s")
+    parser.add_argument("--dataset", default="chair_v2", help="whose experiments are measured; default: %(default)s")
+    parser.add_argument("--experiments", type=Path, default=Path("experiments"), help="folder; default: %(default)s")
+    parser.add_argument("--strokes", type=int, default=10, help="of the sketch; default: %(default)s")
+    parser.add_argument("--regions", type=int, default=16, help="of the photo; default: %(default)s")
+    parser.add_argument("--format", choices=("table", "csv", "markdown"), default="table", help="default: %(default)s")
+    options = _parsed(parser, words)
+
+    from fgsbir.list_command import run
+
+    run(options.experiments, options.dataset, options.recipe, options.strokes, options.regions, options.format)
 
 
 def _folder_command(name: str, description: str, out: str | None, words: list[str]) -> tuple[str, ...]:

@@ -226,3 +226,17 @@ def test_several_configurations_are_merged_as_an_experiment_file_does(files, exp
     merged = resolved(files, "--experiment", experiment)
     assert merged == resolved([f"{experiment}.yaml"])
     assert merged["experiment"] == experiment
+
+
+def write_tables():
+    """Writes all tables of settings anew, for whoever changed a default or a recipe."""
+    table = re.compile(r"^\| Setting \|.*\n(?:\|.*\n)+", re.MULTILINE)
+    for name in (*NAMES, "README"):
+        new = recipes_table() if name == "README" else settings_table(name)
+        text, count = table.subn(lambda _, new=new: new, page(name))
+        assert count == 1, name
+        (PAGES / f"{name}.md").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    write_tables()

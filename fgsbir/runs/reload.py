@@ -1,9 +1,10 @@
-"""A finished run's system and data, as they were."""
+"""The system and the data of a configuration, and of a finished run as they were."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pickle import UnpicklingError
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
@@ -20,7 +21,29 @@ def load_run(run: RunFolder) -> tuple[System, SketchPhotoData]:
     Raises:
         InputError: if the configuration is not one of this version, or the checkpoint is missing or does not fit.
     """
-    config = run.read_config()
+    system, data = build(run.read_config(), run.config, "train again")
+    try:
+        state = torch.load(run.best_checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        system.load_state_dict(state)
+    except FileNotFoundError:
+        raise InputError(run.best_checkpoint, "no such file", "train again or copy it here") from None
+    except (OSError, EOFError, KeyError, TypeError, RuntimeError, UnpicklingError) as error:
+        problem = f"it does not fit the configuration ({str(error).splitlines()[0]})"
+        raise InputError(run.best_checkpoint, problem, "train again") from None
+    return system.eval(), data
+
+
+def build(config: Mapping[str, Any], where: object, mend: str) -> tuple[System, SketchPhotoData]:
+    """The system and the data that a configuration describes, new.
+
+    Args:
+        config: with `model` and `data`; the rest is not read.
+        where: the configuration came from, for errors.
+        mend: what to do about a bad one, likewise.
+
+    Raises:
+        InputError: if it is not a configuration of this version.
+    """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(System, "model")
     parser.add_class_arguments(SketchPhotoData, "data")
@@ -31,14 +54,5 @@ def load_run(run: RunFolder) -> tuple[System, SketchPhotoData]:
         if isinstance(cause, InputError):  # jsonargparse wraps what a class says of its arguments
             raise cause from None
         problem = f"not a configuration of this version ({' '.join(str(error).split())})"
-        raise InputError(run.config, problem, "train again") from None
-    system = cast(System, objects.model)
-    try:
-        state = torch.load(run.best_checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-        system.load_state_dict(state)
-    except FileNotFoundError:
-        raise InputError(run.best_checkpoint, "no such file", "train again or copy it here") from None
-    except (OSError, EOFError, KeyError, TypeError, RuntimeError, UnpicklingError) as error:
-        problem = f"it does not fit the configuration ({str(error).splitlines()[0]})"
-        raise InputError(run.best_checkpoint, problem, "train again") from None
-    return system.eval(), cast(SketchPhotoData, objects.data)
+        raise InputError(where, problem, mend) from None
+    return cast(System, objects.model), cast(SketchPhotoData, objects.data)

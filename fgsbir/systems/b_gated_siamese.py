@@ -54,6 +54,7 @@ class BGatedSiamese(System):
     """
 
     name = "B-Gated-Siamese"
+    paper = "Varior et al., ECCV 2016"
 
     def __init__(
         self,

@@ -53,6 +53,7 @@ class BGraphHierarchy(NodeSystem):
     """
 
     name = "B-Graph-Hierarchy"
+    paper = "Ying et al., NeurIPS 2018"
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class BLocalisedCoattn(NodeSystem):
     """
 
     name = "B-Localised-Coattn"
+    paper = "Sain et al., BMVC 2020"
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ class BSiamese(VectorSystem):
     """
 
     name = "B-Siamese"
+    paper = "Sain et al., BMVC 2020"
 
     def __init__(
         self,

@@ -62,6 +62,10 @@ class System(LightningModule, ABC):
 
     name: str
     """As in the tables, e.g. "B-Siamese"."""
+    paper: str
+    """Whose idea it is: authors, venue and year, e.g. "Yu et al., CVPR 2016"; "–" where there is no paper."""
+    indexable: bool = False
+    """Whether a photo is a vector that needs no partner, so that a query is a search among stored vectors."""
 
     def __init__(self, loss: PairLoss | None = None, optimisation: Optimisation = Optimisation()) -> None:
         super().__init__()

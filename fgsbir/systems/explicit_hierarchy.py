@@ -70,6 +70,7 @@ class ExplicitHierarchy(TreeSystem):
     """
 
     name = "Explicit Hierarchy"
+    paper = "Sain et al., BMVC 2020"
 
     def __init__(
         self,

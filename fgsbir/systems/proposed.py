@@ -47,6 +47,7 @@ class Proposed(TreeSystem):
     """
 
     name = "Proposed"
+    paper = "Sain et al., BMVC 2020"
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ class RawPixels(VectorSystem):
     """
 
     name = "Raw pixels"
+    paper = "–"
 
     def __init__(self, side: int = 32) -> None:
         super().__init__()

@@ -36,6 +36,7 @@ class SketchBertVariant(VectorSystem):
     """
 
     name = "SketchBERT-Variant"
+    paper = "Lin et al., CVPR 2020"
 
     def __init__(
         self,

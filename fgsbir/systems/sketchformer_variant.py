@@ -39,6 +39,7 @@ class SketchFormerVariant(SketchBertVariant):
     """
 
     name = "SketchFormer-Variant"
+    paper = "Ribeiro et al., CVPR 2020"
 
     def __init__(
         self,

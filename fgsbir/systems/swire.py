@@ -34,6 +34,7 @@ class Swire(VectorSystem):
     """
 
     name = "SWIRE"
+    paper = "Huang et al., CHI 2019"
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class TripletAttnSN(TripletSN):
     """
 
     name = "Triplet-Attn-SN"
+    paper = "Song et al., ICCV 2017"
 
     def __init__(
         self,

@@ -51,6 +51,8 @@ class TripletSN(System):
     """
 
     name = "Triplet-SN"
+    paper = "Yu et al., CVPR 2016"
+    indexable = True  # the views of a picture side by side are one vector
 
     def __init__(
         self,

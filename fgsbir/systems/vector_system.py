@@ -13,6 +13,8 @@ from fgsbir.systems.base import System
 class VectorSystem(System):
     """Base of the systems whose encoding is one vector, which needs no partner: a gallery can be indexed once."""
 
+    indexable = True
+
     def match(self, sketches: Any, photos: Any) -> Tensor:
         """Squared Euclidean distances, `(P,)`."""
         return vector_rows(sketches, photos)

@@ -49,6 +49,7 @@ class WithoutLocalisedCoattn(VectorSystem):
     """
 
     name = "w/o Localised-Coattn"
+    paper = "Sain et al., BMVC 2020"
 
     def __init__(
         self,

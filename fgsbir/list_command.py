@@ -1,0 +1,193 @@
+"""`fgsbir list`: all systems, and what each costs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from fgsbir.data.dataset import Rendering
+from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.data.transforms import UnitAffine
+from fgsbir.errors import InputError
+from fgsbir.runs.reload import build
+from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.systems import SYSTEMS
+from fgsbir.systems.base import System
+from fgsbir.training import load_experiment
+
+Format = Literal["table", "csv", "markdown"]
+
+POINTS = 11
+"""Of each stroke: ChairV2 has 113 in the 10 strokes of a training sketch, on average."""
+
+_NOTES = """\
+Experiments of {folder}, {recipe} recipe, with their own settings; – where there is none.
+A sketch has {strokes} strokes of {points} points (the mean of ChairV2 is 10 of 11), and a node for the whole drawing
+where the experiment adds one; a photo has {regions} regions.
+Params are all parameters, frozen ones included. Sketch and Photo are FLOPs to encode one, Pair to match the two.
+torch counts FLOPs, of convolutions and matrix products, a product and its sum being two. Other work counts 0: RoI
+align, distances between vectors, and whatever goes element by element.
+Index: a photo is a vector that needs no partner, so a query is a search among stored vectors.
+"""
+
+
+class Cost(NamedTuple):
+    """What a system takes.
+
+    Attributes:
+        parameters: numbers that training may change, frozen ones included.
+        sketch: FLOPs to encode one sketch; `photo`: to encode one photo; `pair`: to match one encoded pair.
+    """
+
+    parameters: int
+    sketch: int
+    photo: int
+    pair: int
+
+
+class Row(NamedTuple):
+    """A line of the list.
+
+    Attributes:
+        system: as in `SYSTEMS`.
+        name: as in the tables of the paper.
+        paper: whose idea it is.
+        indexable: see `System`.
+        cost: None where there is no experiment to take it from.
+    """
+
+    system: str
+    name: str
+    paper: str
+    indexable: bool
+    cost: Cost | None
+
+
+def run(experiments: Path, dataset: str, recipe: str, strokes: int, regions: int, form: Format) -> None:
+    """Prints the list.
+
+    Args:
+        experiments: folder of the experiment files.
+        dataset: folder in it.
+        recipe: "modern" or "paper", which says the files in that.
+        strokes: of the sketch.
+        regions: of the photo.
+        form: "table" for a terminal, "markdown" for a page, "csv" for a program, in plain numbers.
+
+    Raises:
+        InputError: if there are no such experiments, one is damaged, or a number is not positive.
+    """
+    for option, number in (("--strokes", strokes), ("--regions", regions)):
+        if number < 1:
+            raise InputError(option, f"{number} is not positive", "use 1 or more")
+    files = {
+        name: experiments / dataset / f"{name}{'' if recipe == 'modern' else f'_{recipe}'}.yaml" for name in SYSTEMS
+    }
+    if not any(path.is_file() for path in files.values()):
+        raise InputError(
+            experiments / dataset, f"no experiments in the {recipe} recipe", "name their folder: --experiments DIR"
+        )
+    rows = []
+    for name, path in files.items():
+        kind, cost = SYSTEMS[name], _cost_of(path, strokes, regions) if path.is_file() else None
+        rows.append(Row(name, kind.name, kind.paper, kind.indexable, cost))
+    if form == "csv":
+        print(_csv(rows), end="")
+        return
+    print(_NOTES.format(folder=experiments / dataset, recipe=recipe, strokes=strokes, regions=regions, points=POINTS))
+    print((_markdown if form == "markdown" else _table)(_cells(rows)))
+
+
+def _cost_of(path: Path, strokes: int, regions: int) -> Cost:
+    """The cost of the system of an experiment, with its own settings."""
+    system, data = build(_without_weights(load_experiment(path)), path, "mend the file")
+    return measure(system.eval(), *example(data.rendering, strokes, regions))
+
+
+def _without_weights(config: Any) -> Any:
+    """A configuration whose networks start at random: nothing is read or fetched, and the cost is the same."""
+    if isinstance(config, dict):
+        return {key: "none" if key == "weights" else _without_weights(value) for key, value in config.items()}
+    return [_without_weights(value) for value in config] if isinstance(config, list) else config
+
+
+def example(rendering: Rendering, strokes: int, regions: int) -> tuple[SketchBatch, PhotoBatch]:
+    """A sketch and a photo of noise, with room for just their strokes and regions, as an experiment renders them."""
+    rng, rendering = np.random.default_rng(0), replace(rendering, max_strokes=strokes, num_regions=regions)
+    sketch = VectorSketch.from_strokes(rng.random((strokes, POINTS, 2)))
+    pixels = rng.integers(0, 256, (rendering.image_size, rendering.image_size, 3), dtype=np.uint8)
+    corners = rng.random((regions, 2, 2), dtype=np.float32)
+    boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1)
+    drawn = SketchBatch(*rendering.sketch(sketch), torch.tensor(0), torch.tensor(0))
+    shown = PhotoBatch(*rendering.photo(pixels, boxes, UnitAffine.about_centre()), torch.tensor(0))
+    return SketchBatch(*(field[None] for field in drawn)), PhotoBatch(*(field[None] for field in shown))
+
+
+def measure(system: System, sketch: SketchBatch, photo: PhotoBatch) -> Cost:
+    """The cost of a system in evaluation, for one sketch and one photo."""
+    encoded_sketch, for_sketch = _counted(system.encode_sketch, sketch)
+    encoded_photo, for_photo = _counted(system.encode_photo, photo)
+    _, for_pair = _counted(system.match, encoded_sketch, encoded_photo)
+    return Cost(sum(p.numel() for p in system.parameters()), for_sketch, for_photo, for_pair)
+
+
+@torch.enable_grad()  # without a gradient a transformer's layer is one operation, which torch does not count
+def _counted(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
+    """What a function returns, and its FLOPs."""
+    with FlopCounterMode(display=False) as counter:
+        out = function(*arguments)
+    return out, counter.get_total_flops()
+
+
+def _cells(rows: list[Row]) -> list[list[str]]:
+    """The list in words."""
+    cells = [["System", "Name", "Paper", "Params", "Sketch", "Photo", "Pair", "Index"]]
+    for row in rows:
+        figures = ["–"] * len(Cost._fields) if row.cost is None else [_short(figure) for figure in row.cost]
+        cells.append([row.system, row.name, row.paper, *figures, "yes" if row.indexable else "no"])
+    return cells
+
+
+def _short(number: int) -> str:
+    """Three digits and a unit: 4,080,000 is 4.08 M."""
+    if number < 1000:
+        return str(number)
+    scaled, unit = number / 1000, "k"
+    for larger in "MGT":
+        if scaled >= 999.5:
+            scaled, unit = scaled / 1000, larger
+    return f"{scaled:#.3g}".rstrip(".") + f" {unit}"
+
+
+def _table(cells: list[list[str]]) -> str:
+    """For the terminal: words to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        words = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        words[3:7] = [cell.rjust(width) for cell, width in zip(row[3:7], widths[3:7], strict=True)]
+        lines.append("  ".join(words).rstrip())
+    return "\n".join(lines)
+
+
+def _markdown(cells: list[list[str]]) -> str:
+    rule = ["---"] * 3 + ["---:"] * 4 + ["---"]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [cells[0], rule, *cells[1:]])
+
+
+def _csv(rows: list[Row]) -> str:
+    """Plain numbers; empty where there are none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["system", "name", "paper", "indexable", "parameters", "sketch_flops", "photo_flops", "pair_flops"])
+    for row in rows:
+        writer.writerow([*row[:3], "yes" if row.indexable else "no", *(row.cost or [""] * len(Cost._fields))])
+    return out.getvalue()

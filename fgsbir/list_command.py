@@ -95,6 +95,7 @@ def run(experiments: Path, dataset: str, recipe: str, strokes: int, regions: int
         raise InputError(
             experiments / dataset, f"no experiments in the {recipe} recipe", "name their folder: --experiments DIR"
         )
+    torch.set_num_threads(1)  # one picture is little work, and threads that wait for a busy core take far longer
     rows = []
     for name, path in files.items():
         kind, cost = SYSTEMS[name], _cost_of(path, strokes, regions) if path.is_file() else None

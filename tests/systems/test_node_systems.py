@@ -73,7 +73,7 @@ LOOPS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "settings", "loop"), LOOPS, ids=str)
+@pytest.mark.parametrize(("name", "settings", "loop"), LOOPS, ids=lambda v: getattr(v, "__name__", str(v)))
 def test_matching_equals_a_loop_over_pairs_in_values_and_gradients(name, settings, loop):
     system = make(name, **settings)
     sketches, photos = pairs()

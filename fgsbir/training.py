@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jsonargparse import ArgumentError
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import WandbLogger
 
 import fgsbir.data.sources
 import fgsbir.regions.box_file
@@ -24,6 +23,10 @@ from fgsbir.errors import InputError
 from fgsbir.runs.folder import RunFolder, config_hash
 from fgsbir.runs.recorder import RunRecorder
 from fgsbir.systems.base import System
+from fgsbir.tracking.wandb_run import WandbOptions, close_run, log_test, open_run
+
+if TYPE_CHECKING:
+    from wandb import Run
 
 
 class FgsbirCLI(LightningCLI):
@@ -36,8 +39,7 @@ class FgsbirCLI(LightningCLI):
         parser.add_argument("--experiment", type=str, default="custom", help="the run's folder, e.g. chair_v2/proposed")
         parser.add_argument("--recipe", type=str, default="custom", help="name of the training recipe, for tables")
         parser.add_argument("--runs_dir", type=str, default="runs", help="folder of all runs")
-        parser.add_argument("--wandb.mode", type=str, default="offline", help="online, offline or disabled")
-        parser.add_argument("--wandb.project", type=str, default="fgsbir", help="project at Weights & Biases")
+        parser.add_class_arguments(WandbOptions, "wandb")
         parser.link_arguments("seed_everything", "data.seed")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -68,6 +70,7 @@ class FgsbirCLI(LightningCLI):
                 config.ckpt_path = _existing(self.folder.last_checkpoint)
             else:
                 config.ckpt_path = _existing(self.folder.best_checkpoint)
+        self.settings = settings
         self.recorder = RunRecorder(
             self.folder,
             yaml.safe_dump(settings, sort_keys=False),
@@ -86,53 +89,55 @@ class FgsbirCLI(LightningCLI):
         last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **folder)
         return super().instantiate_trainer(
             callbacks=[*(config.trainer.callbacks or []), self.recorder, best, last],
-            logger=self._logger() if self.subcommand == "fit" else False,
+            logger=False,  # see before_fit
             default_root_dir=str(self.folder.path),
             **kwargs,
         )
 
-    def _logger(self) -> Logger | bool:
-        """Weights & Biases if it is installed and wanted; metrics.csv is written in any case."""
-        config = self.config[self.subcommand].wandb
-        mode = os.environ.get("WANDB_MODE", config.mode)
-        if mode not in ("online", "offline", "disabled"):
-            raise InputError("wandb.mode", f"'{mode}' is unknown", "use online, offline or disabled")
-        if mode == "disabled":
-            return False
-        try:
-            from lightning.pytorch.loggers import WandbLogger
-
-            # One id a run folder, so that a resumed run goes on in the same place.
-            name = f"{self.config[self.subcommand].experiment}/{self.folder.path.name}"
-            logger = WandbLogger(
-                name=name,
-                id=name.replace("/", "-"),
-                group=str(Path(name).parent),
-                save_dir=self.folder.path,
-                project=config.project,
-                offline=mode == "offline",
-                resume="allow" if mode == "online" else None,
-            )
-        except ModuleNotFoundError:
-            return False
-        self.folder.path.mkdir(parents=True, exist_ok=True)
-        logger.experiment.define_metric("val/acc1", summary="max")
-        logger.experiment.define_metric("val/acc10", summary="max")
-        return logger
+    def before_fit(self) -> None:
+        """Logs to Weights & Biases, if it is installed and wanted; metrics.csv is written in any case."""
+        if self._wandb_wanted():
+            self.trainer.logger = WandbLogger(experiment=self._wandb_run(), save_dir=self.folder.path)
 
     def before_test(self) -> None:
-        """Refuses to test a system that was never trained."""
-        self._need_checkpoint()
+        """Refuses to test a system that was never trained; finds out before the test whether W&B can be reached."""
+        self.before_validate()
+        self.wandb_run = self._wandb_run() if self._wandb_wanted() else None
 
-    before_validate = before_test
-    before_predict = before_test
+    def after_test(self) -> None:
+        """Logs what the test left."""
+        if self.wandb_run is not None:
+            log_test(self.wandb_run, self.folder)
 
-    def _need_checkpoint(self) -> None:
+    def _wandb_wanted(self) -> bool:
+        config = self.config_init[self.subcommand]
+        return config.wandb.resolved_mode != "disabled" and not config.trainer.fast_dev_run
+
+    def _wandb_run(self) -> Run | None:
+        """The W&B run of this folder, in the one process that logs."""
+        if not self.trainer.is_global_zero:
+            return None
+        config, records = self.config_init[self.subcommand], self.datamodule.records
+        what = {
+            **{key: value for key, value in self.settings.items() if key not in ("wandb", "runs_dir")},
+            "system": self.model.name,
+            "dataset": records.name,
+            "seed": self.seed,
+            "split_hash": records.split_hash("test"),
+            "config_hash": config_hash(self.settings),
+        }
+        tags = [records.name, str(config.recipe), f"seed {self.seed}"]
+        return open_run(self.folder, str(config.experiment), config.wandb, what, tags)
+
+    def before_validate(self) -> None:
+        """Refuses a system that was never trained."""
         trained = any(p.requires_grad for p in self.model.parameters())
         if trained and self.config[self.subcommand].ckpt_path is None:
             raise InputError(
                 self.folder.path, "this run has no checkpoint", "train it first: fgsbir fit with the same settings"
             )
+
+    before_predict = before_validate
 
 
 def run(words: list[str]) -> None:
@@ -146,6 +151,7 @@ def run(words: list[str]) -> None:
     """
     name = words[0]
     keep_freed_memory()
+    failed = True
     try:
         FgsbirCLI(
             System,
@@ -158,10 +164,13 @@ def run(words: list[str]) -> None:
             trainer_defaults={"log_every_n_steps": 10},
             args=[name, *_with_bases(words[1:])],
         )
+        failed = False
     except ArgumentError as error:
         raise InputError(f"fgsbir {name}", _first_problem(str(error)), f"see fgsbir {name} --help") from None
     except ValueError as error:  # jsonargparse wraps what a class says of its arguments
         raise _input_error(error) or error from None
+    finally:
+        close_run(failed)
 
 
 def keep_freed_memory() -> None:

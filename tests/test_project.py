@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("sketch", "regions", "data", "models", "retrieval", "systems", "runs", "sweep", "report")
+LAYERS = ("sketch", "regions", "data", "models", "retrieval", "systems", "runs", "sweep", "report", "tracking")
 LAYERS += ("training", "pretraining", "data_commands", "tree_command", "list_command", "cli")  # commands, a file each
 FREE = ("errors", "files")  # importable by all
 WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py")

@@ -154,14 +154,6 @@ def test_overrides_reach_the_run_and_its_name(tmp_path, write_config):
     assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 2
 
 
-def test_wandb_offline_run_is_written_beside_the_figures(tmp_path, write_config, monkeypatch):
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    assert command("fit", "--config", write_config(), "--trainer.max_epochs", 1) == 0
-    assert list(run_folder(tmp_path).path.glob("wandb/offline-run-*/run-*.wandb"))
-
-
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from fgsbir.errors import InputError
@@ -97,14 +97,7 @@ def write_report(runs: Path, out: Path) -> Path:
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in found:
         groups[run.result.dataset, run.result.split_hash].append(run)
-    environment = Environment(
-        loader=PackageLoader("fgsbir.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("report.html.j2").render(
+    html = template("report.html.j2").render(
         sections=[_section(i, members) for i, (_, members) in enumerate(sorted(groups.items()))],
         n_runs=len(found),
         finished=max(run.result.finished for run in found),
@@ -115,6 +108,18 @@ def write_report(runs: Path, out: Path) -> Path:
     with atomic_write(page, "w") as file:
         file.write(html)
     return page
+
+
+def template(name: str) -> Template:
+    """One of this package's templates."""
+    environment = Environment(
+        loader=PackageLoader("fgsbir.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def _section(number: int, runs: Sequence[Run]) -> Section:
@@ -133,7 +138,7 @@ def _section(number: int, runs: Sequence[Run]) -> Section:
         curves=_curves([(f"{run.name}, seed {run.result.seed}", _val_curve(run.folder)) for run in runs]),
         gallery=_gallery(shown, illustrated[0].folder) if illustrated else (),
         hierarchy_system=explained[0].name if explained else "",
-        hierarchies=_hierarchies(explained[0], f"h{number}") if explained else (),
+        hierarchies=hierarchies(explained[0], f"h{number}") if explained else (),
     )
 
 
@@ -271,7 +276,7 @@ def _gallery(runs: Sequence[Run], pictures: RunFolder) -> tuple[Query, ...]:
     return tuple(build_gallery([(run.name, run.ranking) for run in runs], photos, sketches, QUERIES, TOP, SEED))
 
 
-def _hierarchies(run: Run, prefix: str) -> tuple[HierarchyView, ...]:
+def hierarchies(run: Run, prefix: str) -> tuple[HierarchyView, ...]:
     """The stored examples of one run, best and worst rank first, at most `EXAMPLES` of them."""
     # A pair of one stroke and one region has nothing to fuse.
     examples = [example for example in run.folder.read_hierarchy() if example["levels"]]

@@ -3,6 +3,7 @@
 runs/<experiment>/<config hash>-s<seed>/
     config.yaml       the resolved configuration
     env.json          machine, versions, weights
+    wandb_id          its name at Weights & Biases, if it is logged there
     metrics.csv       figures of every epoch
     checkpoints/      best.ckpt (highest validation acc@1), last.ckpt (to resume from)
     ranking.npz       the test ranking
@@ -18,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -323,6 +325,20 @@ class RunFolder:
             return Result.from_dict(_read_json(self.result, dict))
         except ValueError as error:
             raise InputError(self.result, str(error), "delete it and test the run again") from None
+
+    def wandb_id(self) -> str:
+        """The run's id at Weights & Biases, made up when it is first asked for, so that fit and test share a W&B run.
+
+        A W&B agent expects the id that it gives (WANDB_RUN_ID).
+
+        Raises:
+            InputError: if it cannot be read or written.
+        """
+        path = self.path / "wandb_id"
+        if not path.exists():
+            with atomic_write(path, "w") as file:
+                file.write(os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4))
+        return _read_text(path)
 
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration.

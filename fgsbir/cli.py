@@ -20,6 +20,7 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir report   RUNS --out DIR                                one page from finished runs
   fgsbir results  RUNS --out results/runs.csv                   one row a finished run; in pages too: --docs DIR
   fgsbir trees    RUNS                                          discovered hierarchies against true part trees
+  fgsbir dashboard --project fgsbir                             workspace and report at Weights & Biases, as code
   fgsbir list                                                   all systems, their papers and what each costs
 
 `fgsbir COMMAND --help` tells more. Settings are overridden by name: --model.dim 256, --data.batch_size 16.
@@ -43,6 +44,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "report": _report,
         "results": _results,
         "trees": _trees,
+        "dashboard": _dashboard,
         "list": _list,
     }
     if not words or words[0] in ("-h", "--help", "help"):
@@ -120,6 +122,19 @@ def _trees(words: list[str]) -> None:
     from fgsbir.tree_command import run
 
     run(Path(runs))
+
+
+def _dashboard(words: list[str]) -> None:
+    description = "Saves a workspace and a report over the runs of a project at Weights & Biases; see docs/wandb.md."
+    parser = argparse.ArgumentParser("fgsbir dashboard", description=description, exit_on_error=False)
+    parser.add_argument("--entity", help="user or team; that of the account by default")
+    parser.add_argument("--project", default="fgsbir", help="default: %(default)s")
+    options = _parsed(parser, words)
+
+    from fgsbir.tracking.dashboard import publish
+
+    for page in publish(options.entity, options.project):
+        print(page)
 
 
 def _list(words: list[str]) -> None:

@@ -1,6 +1,7 @@
 """What Weights & Biases stores of an offline run, read back by its own tool."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from fgsbir.cli import main
 from fgsbir.errors import InputError
 from fgsbir.runs.folder import RunFolder
 from fgsbir.systems.base import System
+from fgsbir.tracking.dashboard import build_report
 from fgsbir.tracking.pictures import retrieval_grid
 from fgsbir.tracking.wandb_run import WandbOptions, open_run
 
@@ -90,6 +92,13 @@ def test_fit_and_test_are_one_run_with_config_best_figures_and_pictures(tmp_path
     shown = sorted(run.read_hierarchy(), key=lambda pair: pair["rank"])
     assert f"Sketch {shown[0]['query']}: true photo at rank {shown[0]['rank']}" in pages[0]
     assert f"Sketch {shown[-1]['query']}: true photo at rank {shown[-1]['rank']}" in pages[1]
+
+    pytest.importorskip("wandb_workspaces")
+    page = build_report("lab", "chairs")._to_model().model_dump_json()
+    shown = set(re.findall(r"\b((?:train|val|test)/\w+)", page))
+    stored = {key.partition(".")[0] for key in (merged(fit["summary"]) | summary).keys() | logged.keys()}
+    assert len(shown) >= 10
+    assert shown - stored == set()  # a dashboard shows what runs log
 
 
 def test_a_failed_training_ends_its_wandb_run_as_failed(tmp_path, write_config, offline, monkeypatch):

@@ -91,6 +91,8 @@ class RunRecorder(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves ranking, thumbnails and merge trees, and last the result."""
+        if not trainer.is_global_zero:
+            return
         data = getattr(trainer, "datamodule", None)
         assert isinstance(pl_module, System)
         assert isinstance(data, SketchPhotoData)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_gather
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -18,9 +17,10 @@ from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
-from fgsbir.retrieval.distances import concat, select
+from fgsbir.retrieval.distances import concat
 from fgsbir.retrieval.metric import RetrievalMetrics
 from fgsbir.retrieval.ranking import Ranking, rank_gallery
+from fgsbir.systems.gather import GatherRows
 from fgsbir.systems.losses import ContrastiveLoss, PairLoss
 
 
@@ -137,14 +137,25 @@ class System(LightningModule, ABC):
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        loss = self.batch_loss(batch)
-        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch.photo.position))
+        loss, pairs = self.batch_loss(batch), len(batch.photo.position)
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True, batch_size=pairs)
         return loss
 
     def batch_loss(self, batch: PairBatch) -> Tensor:
-        """Encodes a batch and compares its pairs, and those of all other processes' batches."""
-        encoded = self.encode_sketch(batch.sketch), self.encode_photo(batch.photo), batch.photo.position
-        return self.pair_loss(*(self.gather(*encoded) if dist.is_initialized() else encoded)) + self.regulariser()
+        """Encodes a batch and compares its pairs, and those of all other processes' batches.
+
+        Mixed precision ends with the encodings: distances, choices and noise are float32.
+        """
+        encoded = self.encode(batch.sketch), self.encode(batch.photo), batch.photo.position
+        with torch.autocast(self.device.type, enabled=False):
+            return self.pair_loss(*(self.gather(*encoded) if dist.is_initialized() else encoded)) + self.regulariser()
+
+    def encode(self, batch: SketchBatch | PhotoBatch) -> Any:
+        """Encodings of a batch, in float32 or better whatever the precision of the trainer."""
+        encoded = self.encode_sketch(batch) if isinstance(batch, SketchBatch) else self.encode_photo(batch)
+        return type(encoded)(
+            *(f.to(torch.promote_types(f.dtype, torch.float32)) if f.is_floating_point() else f for f in encoded)
+        )
 
     def pair_loss(self, sketches: Any, photos: Any, photo_ids: Tensor) -> Tensor:
         """The loss over the pairs of encodings; see `PairLoss`."""
@@ -162,47 +173,74 @@ class System(LightningModule, ABC):
         """
 
         def everyones(field: Tensor) -> Tensor:
-            return torch.cat(all_gather(field.contiguous()))  # type: ignore[no-untyped-call]
+            rows: Tensor = GatherRows.apply(field)
+            return rows
 
         everyone = [type(encoding)(*map(everyones, encoding)) for encoding in (sketches, photos)]
         return everyone[0], everyone[1], everyones(photo_ids)
 
+    def on_validation_epoch_start(self) -> None:
+        """Lets all processes evaluate with the running statistics of one; each has gathered its own."""
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                dist.broadcast(buffer, 0)
+
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Encodes queries, then the gallery."""
-        encode = self.encode_sketch if isinstance(batch, SketchBatch) else self.encode_photo
-        self._encodings[type(batch)].append((encode(batch), batch))  # type: ignore[arg-type]
+        self._encodings[type(batch)].append((self.encode(batch), batch))
 
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
         """Ranks the gallery for every query and logs the figures."""
-        distances, sketches, _ = self._collect()
+        split = self._collect()
         if self.trainer.sanity_checking:
             return
-        self.metrics.update(distances, sketches.photo, sketches.position)
-        self.log_dict({f"val/{k}": v for k, v in self.metrics.compute().items()}, prog_bar=True)
+        self.metrics.update(split.distances, split.target, split.queries)
+        self.log_dict({f"val/{k}": v for k, v in self.metrics.compute().items()}, prog_bar=True, sync_dist=True)
         self.metrics.reset()
 
     def on_test_epoch_end(self) -> None:
         """As for validation; the ranking is kept in `test_ranking`, its ids are positions in the split."""
-        distances, sketches, photos = self._collect()
-        self.metrics.update(distances, sketches.photo, sketches.position)
-        self.log_dict({f"test/{k}": v for k, v in self.metrics.compute().items()})
+        split = self._collect()
+        self.metrics.update(split.distances, split.target, split.queries)
+        self.log_dict({f"test/{k}": v for k, v in self.metrics.compute().items()}, sync_dist=True)
         self.metrics.reset()
-        self.test_ranking = rank_gallery(
-            distances, sketches.photo, [str(int(i)) for i in sketches.position], [str(int(i)) for i in photos.position]
-        )
+        queries, gallery = ([str(int(i)) for i in places] for places in (split.queries, split.gallery))
+        self.test_ranking = rank_gallery(split.distances, split.target, queries, gallery)
 
-    def _collect(self) -> tuple[Tensor, SketchBatch, PhotoBatch]:
-        """Distances `(Q, G)` of this process's queries to the whole gallery, in gallery order."""
+    def _collect(self) -> _Split:
+        """The distances of a whole split, in every process; each matches its own queries with the whole gallery."""
         sketches, queries = zip(*self._encodings[SketchBatch], strict=True)
         photos, gallery = zip(*self._encodings[PhotoBatch], strict=True)
         self._encodings = {SketchBatch: [], PhotoBatch: []}
-        encoded, batch = concat(photos), concat([PhotoBatch(g.boxes, g.boxes, g.mask, g.position) for g in gallery])
+        places, *encoded = self._everyones(torch.cat([g.position for g in gallery]), *concat(photos))
+        distances = self.match_all(concat(sketches), type(photos[0])(*encoded))
+        position, target = (torch.cat([getattr(q, name) for q in queries]) for name in ("position", "photo"))
+        position, target, distances = self._everyones(position, target, distances)
+        return _Split(distances, target, position, places)
+
+    def _everyones(self, position: Tensor, *fields: Tensor) -> list[Tensor]:
+        """The rows of all processes in the order of `position`, each once; a distributed sampler repeats some."""
+        rows = [position, *fields]
         if self.trainer.world_size > 1:
-            gathered = self.all_gather((encoded, batch))
-            encoded, batch = (type(t)(*(f.flatten(0, 1) for f in t)) for t in gathered)
-        position = batch.position.unique()
-        place = torch.stack([(batch.position == i).nonzero()[0, 0] for i in position])
-        query = concat([q._replace(image=q.boxes, points=q.boxes) for q in queries])
-        return self.match_all(concat(sketches), select(encoded, place)), query, select(batch, place)
+            rows = [row.flatten(0, 1) for row in self.all_gather(rows)]
+        ordered, order = rows[0].sort(stable=True)
+        first = order[ordered.diff(prepend=ordered[:1] - 1) != 0]
+        return [row[first] for row in rows]
+
+
+class _Split(NamedTuple):
+    """What a split's figures are made of.
+
+    Attributes:
+        distances: `(Q, G)`.
+        target: place of each query's photo in the gallery, `(Q,)`.
+        queries: their places in the split, `(Q,)`.
+        gallery: likewise of the photos, `(G,)`.
+    """
+
+    distances: Tensor
+    target: Tensor
+    queries: Tensor
+    gallery: Tensor

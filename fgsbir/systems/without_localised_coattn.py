@@ -86,7 +86,8 @@ class WithoutLocalisedCoattn(VectorSystem):
     ) -> VectorEncoding:
         fine, last = self.backbone.both_levels(batch.image)
         nodes = region_nodes(self.regions, fine, batch, self.global_weight)
-        root = hierarchy(nodes, batch.mask.sum(1), trace).float()
+        with torch.autocast(nodes.device.type, enabled=False):  # no choice in half precision
+            root = hierarchy(nodes, batch.mask.sum(1), trace)
         root = F.normalize(root, dim=1) if self.normalise else root
         # Roots of the weights: the squared distance of the whole is then the weighted sum of both.
         whole = whole_vector(last, self.global_weight).float()

@@ -13,14 +13,12 @@ import pytest
 import torch
 import yaml
 from lightning import Callback
-from tiny import PROPOSED, TINY
+from tiny import EMA, PROPOSED, TINY
 
 from fgsbir.cli import main
 from fgsbir.retrieval.ranking import load_ranking
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.table import write_runs_csv
-
-EMA = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.9}}
 
 
 def run_folder(tmp_path, experiment="tiny"):

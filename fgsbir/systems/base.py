@@ -179,12 +179,6 @@ class System(LightningModule, ABC):
         everyone = [type(encoding)(*map(everyones, encoding)) for encoding in (sketches, photos)]
         return everyone[0], everyone[1], everyones(photo_ids)
 
-    def on_validation_epoch_start(self) -> None:
-        """Lets all processes evaluate with the running statistics of one; each has gathered its own."""
-        if self.trainer.world_size > 1:
-            for buffer in self.buffers():
-                dist.broadcast(buffer, 0)
-
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Encodes queries, then the gallery."""
         self._encodings[type(batch)].append((self.encode(batch), batch))

@@ -39,6 +39,7 @@ class FgsbirCLI(LightningCLI):
         parser.add_argument("--experiment", type=str, default="custom", help="the run's folder, e.g. chair_v2/proposed")
         parser.add_argument("--recipe", type=str, default="custom", help="name of the training recipe, for tables")
         parser.add_argument("--runs_dir", type=str, default="runs", help="folder of all runs")
+        parser.add_argument("--compile", type=bool, default=False, help="compile the encoders for training")
         parser.add_class_arguments(WandbOptions, "wandb")
         parser.link_arguments("seed_everything", "data.seed")
 
@@ -54,6 +55,10 @@ class FgsbirCLI(LightningCLI):
         for key in ("config", "ckpt_path", "weights_only", "return_predictions", "verbose"):
             settings.pop(key, None)
         self.seed = int(config.seed_everything)
+        precision = str(config.trainer.precision)
+        if precision.endswith("-true") and not precision.startswith(("32", "64")):
+            problem = f"'{precision}' would rank photos by rounded distances"
+            raise InputError("trainer.precision", problem, "use bf16-mixed or 16-mixed, which match in float32")
         experiment = str(config.experiment)
         if Path(experiment).is_absolute() or ".." in Path(experiment).parts:
             raise InputError("experiment", f"'{experiment}' leads out of the runs folder", "use e.g. chair_v2/proposed")
@@ -95,7 +100,9 @@ class FgsbirCLI(LightningCLI):
         )
 
     def before_fit(self) -> None:
-        """Logs to Weights & Biases, if it is installed and wanted; metrics.csv is written in any case."""
+        """Compiles if asked to, and logs to Weights & Biases if it is installed and wanted."""
+        if self.config_init[self.subcommand].compile:
+            self.model.compile_encoders()
         if self._wandb_wanted():
             self.trainer.logger = WandbLogger(experiment=self._wandb_run(), save_dir=self.folder.path)
 

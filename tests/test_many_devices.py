@@ -41,7 +41,9 @@ def work(rank, port, config, folder):
 def test_two_processes_learn_the_same_and_rank_every_query_once(tmp_path, write_config):
     data, model = deepcopy(TINY["data"]), deepcopy(TINY["model"])
     data["source"]["init_args"] |= {"val": 3, "test": 5, "sketches_per_photo": 1}  # odd: a sampler would repeat some
-    model["init_args"]["backbone"]["init_args"]["freeze_bn"] = False  # each process gathers running statistics of its own
+    model["init_args"]["backbone"]["init_args"]["freeze_bn"] = (
+        False  # each process gathers running statistics of its own
+    )
     config = write_config(data=data, model=model, trainer={**TINY["trainer"], "callbacks": [EMA]})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from fgsbir.models.hierarchy import Merge, NodeFusion
@@ -18,6 +19,7 @@ class BranchHierarchy(nn.Module):
         super().__init__()
         self.fusion = fusion
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the number of nodes changes with every level
     def forward(self, nodes: Tensor, count: Tensor, trace: list[Merge] | None = None) -> Tensor:
         """Root nodes of B sets, `(B, d)`.
 

@@ -40,6 +40,7 @@ class RegionEncoder(nn.Module):
         self.dim = dim or channels
         self.project = nn.Conv2d(channels, dim, 1) if dim else nn.Identity()
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the number of real boxes changes with every batch
     def forward(self, maps: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
         """Nodes `(B, N, d)`, zero where `mask` is False.
 

@@ -48,6 +48,7 @@ IGNORED_KEYS = frozenset(
         "ckpt_path",
         "runs_dir",
         "wandb",
+        "compile",
         "trainer.accelerator",
         "trainer.devices",
         "trainer.num_nodes",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -91,6 +94,19 @@ class System(LightningModule, ABC):
     @abstractmethod
     def match_all(self, sketches: Any, photos: Any) -> Tensor:
         """Distances of Q sketches to G photos, `(Q, G)` float32."""
+
+    def compile_encoders(self) -> None:
+        """Compiles how pictures are encoded; matching stays as it is, for its shapes change from level to level.
+
+        Raises:
+            InputError: if there is no C++ compiler.
+        """
+        compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+        if shutil.which(compiler) is None:
+            problem = f"there is no C++ compiler '{compiler}'"
+            raise InputError("compile", problem, "install it, name another in CXX, or use --compile false")
+        for name in ("encode_sketch", "encode_photo"):
+            setattr(self, name, torch.compile(getattr(self, name)))
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Pretrained parameters, which learn at their own rate."""

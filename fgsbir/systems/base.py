@@ -121,8 +121,9 @@ class System(LightningModule, ABC):
             optimizer = (AdamW if o.optimizer == "adamw" else Adam)(parameters)
         if o.schedule == "constant":
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        cycle = OneCycleLR(optimizer, rates, total_steps=max(steps, 2), pct_start=o.warmup, cycle_momentum=False)
+        steps = max(int(self.trainer.estimated_stepping_batches), 2)
+        rise = o.warmup if o.warmup * steps > 1 else 0.0  # torch divides by zero where it is just one step
+        cycle = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=rise, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def on_fit_start(self) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from fgsbir.models.backbone import Backbone
-from fgsbir.systems import BSiamese
+from fgsbir.systems import BSiamese, Proposed, WithoutLocalisedCoattn
 from fgsbir.systems.base import Optimisation
 
 LR = 0.5
@@ -37,3 +37,17 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_nearly_nothing(steps, warmup):
     if steps > 2:
         assert max(seen) > 0.7 * LR
         assert seen[-1] < 1e-3 * LR
+
+
+@pytest.mark.parametrize("kind", [Proposed, WithoutLocalisedCoattn])
+def test_backbone_and_matcher_learn_at_rates_of_their_own(kind):
+    optimisation = Optimisation(lr=LR, backbone_lr_factor=0.3, matcher_lr_factor=0.1, schedule="constant")
+    system = kind(Backbone("test_efficientnet", 1), 8, 4, optimisation=optimisation)
+    groups = system.configure_optimizers().param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert len(rates) == sum(len(group["params"]) for group in groups)
+    for name, parameter in system.named_parameters():
+        part = name.split(".")[0]
+        factor = {"backbone": 0.3, "regions": 1.0}.get(part, 0.1)
+        assert rates.pop(id(parameter)) == pytest.approx(LR * factor), name
+    assert not rates

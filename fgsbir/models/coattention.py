@@ -43,8 +43,8 @@ class CoAttention(nn.Module):
             code, $\sigma(S \odot S^P)$, which has no parameters.
 
     Deviations:
-        The layers E start at almost nothing, so that nodes start unchanged: otherwise each level adds much the same to all
-        nodes, and after a dozen levels nothing of them is left to learn from. $[x, y] W$ is computed as
+        The layers E start at almost nothing, so that nodes start unchanged: otherwise each level adds much the same
+        to all nodes, and after a dozen levels nothing of them is left to learn from. $[x, y] W$ is computed as
         $x W_1 + y W_2$, and $(A P) W_2$ as $A (P W_2)$ where the other branch has fewer nodes: the same value for
         fewer multiplications.
     """

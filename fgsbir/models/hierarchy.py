@@ -66,7 +66,8 @@ class NodeFusion(nn.Module):
     Deviations:
         "cosine" is the default. Fusion starts at the sum of its two nodes, but for a trace of noise, so that at first
         the last node is the same for every tree, and what a tree tells is learned from there; a chain of random maps
-        passes on nothing, and means weigh nodes by the accidents of the tree. $W_F [x_a, x_b]$ is computed as $W_1 x_a + W_2 x_b$.
+        passes on nothing, and means weigh nodes by the accidents of the tree. $W_F [x_a, x_b]$ is computed as
+        $W_1 x_a + W_2 x_b$.
     """
 
     def __init__(

@@ -94,7 +94,7 @@ def build_report(entity: str, project: str) -> Report:
             ),
             grid(_scores(), "config.dataset", "config.system", "config.recipe"),
             wr.H1("Training"),
-            wr.P("The checkpoint that is tested is the one with the highest acc@1 on val."),
+            wr.P("The checkpoint that is tested is the one with the highest mean reciprocal rank on val."),
             grid(_curves(), "config.dataset", "config.system", "config.recipe"),
             wr.H1("What was retrieved, and the hierarchies that were discovered"),
             wr.P("A row of a grid is a sketch, its true photo, and the nearest photos; the true one is framed."),

@@ -42,7 +42,7 @@ PANELS = [
     ("Bar Chart", "acc@10"),
     ("Bar Chart", "Mean reciprocal rank"),
     ("Run History Line Plot", "acc@1 on val"),
-    ("Run History Line Plot", "acc@10 on val"),
+    ("Run History Line Plot", "Mean reciprocal rank on val"),
     ("Run History Line Plot", "Loss"),
     ("Media Browser", "Retrieved photos"),
     ("Media Browser", "Merge trees"),

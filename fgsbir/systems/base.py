@@ -135,6 +135,21 @@ class System(LightningModule, ABC):
         cycle = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=rise, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips the norm over the backbone, and that over all else, so that a steep matcher does not slow the backbone.
+
+        A backbone that learns from whole pictures alone then learns in every system what it learns in `BSiamese`.
+        """
+        if not gradient_clip_val or gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        backbone = self.backbone_parameters()
+        inside = {id(p) for p in backbone}
+        for part in (backbone, [p for p in self.parameters() if id(p) not in inside]):
+            nn.utils.clip_grad_norm_(part, gradient_clip_val)
+
     def on_fit_start(self) -> None:
         """Remembers the seed of the run, and lets the loss see the data."""
         self._seed = torch.initial_seed()

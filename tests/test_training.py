@@ -124,6 +124,8 @@ def test_same_seed_same_result_and_another_seed_another(tmp_path, write_config):
         losses.append([row["train/loss"] for row in run_folder(tmp_path, name).read_metrics()])
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
+    hashes = [run_folder(tmp_path, name).path.name.split("-") for name in ("a", "c")]
+    assert hashes == [[hashes[0][0], "s0"], [hashes[0][0], "s1"]]  # seeds of one configuration share its hash
 
 
 def test_loader_processes_change_nothing(tmp_path, write_config):

@@ -65,6 +65,14 @@ def test_hash_is_eight_hex_digits_in_every_process() -> None:
     assert other.stdout.strip() == digest
 
 
+def test_hash_does_not_depend_on_the_seed_of_the_data() -> None:
+    """It is that of the run; the seed that draws the embedded dataset is not."""
+    seeds = [config_hash(changed("data.seed", seed)) for seed in (0, 1, 7)]
+    assert len(set(seeds)) == 1
+    drawn = [config_hash(changed("data.source.init_args.seed", seed)) for seed in (0, 1)]
+    assert drawn[0] != drawn[1]
+
+
 def test_hash_does_not_depend_on_the_order_of_keys() -> None:
     assert config_hash(backwards(CONFIG)) == config_hash(CONFIG)
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from fgsbir.errors import InputError
+from fgsbir.report.table import short_number
 from fgsbir.runs.reload import build
 from fgsbir.systems import SYSTEMS
 from fgsbir.systems.cost import POINTS, Cost, measure
@@ -99,20 +100,9 @@ def _cells(rows: list[Row]) -> list[list[str]]:
     """The list in words."""
     cells = [["System", "Name", "Paper", "Params", "Sketch", "Photo", "Pair", "Index"]]
     for row in rows:
-        figures = ["–"] * len(Cost._fields) if row.cost is None else [_short(figure) for figure in row.cost]
+        figures = ["–"] * len(Cost._fields) if row.cost is None else [short_number(figure) for figure in row.cost]
         cells.append([row.system, row.name, row.paper, *figures, "yes" if row.indexable else "no"])
     return cells
-
-
-def _short(number: int) -> str:
-    """Three digits and a unit: 4,080,000 is 4.08 M."""
-    if number < 1000:
-        return str(number)
-    scaled, unit = number / 1000, "k"
-    for larger in "MGT":
-        if scaled >= 999.5:
-            scaled, unit = scaled / 1000, larger
-    return f"{scaled:#.3g}".rstrip(".") + f" {unit}"
 
 
 def _table(cells: list[list[str]]) -> str:

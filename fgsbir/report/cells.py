@@ -53,6 +53,11 @@ def stem_of(method: str, detail: str = "full", regions: int = 16) -> str:
     return METHODS[method] + DETAILS[detail] + REGIONS[regions]
 
 
+def label_of(stem: str) -> str:
+    """The row that experiments of a name fill, e.g. "Proposed"; the name itself where it is none of the paper's."""
+    return next((label for label, name in METHODS.items() if name == stem), stem)
+
+
 def stem_of_experiment(experiment: str) -> str:
     """The name of an experiment without dataset and recipe: of "chair_v2/proposed_coarse_paper" "proposed_coarse"."""
     return PurePath(experiment).name.removesuffix("_paper")

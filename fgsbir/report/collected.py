@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fgsbir.errors import InputError
-from fgsbir.report.cells import stem_of_experiment, title_of
+from fgsbir.report.cells import label_of, stem_of_experiment, title_of
 from fgsbir.retrieval.ranking import IntArray, Ranking, accuracy_at
 from fgsbir.runs.folder import Result, RunFolder, find_runs
 
@@ -70,12 +70,18 @@ class Dataset:
 
     @property
     def recipes(self) -> list[str]:
-        """The recipes of its trained runs."""
-        return sorted({group.first.recipe for group in self.groups} - {"none"})
+        """The recipes of its runs; "none", that of systems without training, only where there is no other."""
+        return sorted({group.first.recipe for group in self.groups} - {"none"}) or ["none"]
 
     def filling(self, recipe: str, stem: str) -> list[Group]:
         """The configurations that fill a cell: none, one, or several that differ in some setting."""
         return [group for group in self.groups if (group.first.recipe, group.stem) == (recipe, stem)]
+
+    def label(self, group: Group, row: str | None = None) -> str:
+        """What a group is called: as its row, or the row that it fills; with its hash if others fill that too."""
+        row = row or label_of(group.stem)
+        alone = len(self.filling(group.first.recipe, group.stem)) == 1
+        return row if alone else f"{row} ({group.first.config_hash})"
 
 
 def load_runs(root: Path) -> list[Dataset]:

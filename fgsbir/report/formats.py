@@ -68,7 +68,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_tex(table: Table) -> str:
-    """A `table` of LaTeX with booktabs, to be read with `\\input`; it is scaled down where it is too wide."""
+    r"""A `table` of LaTeX with booktabs, to be read with `\input`; it is scaled down where it is too wide."""
 
     def printed(cell: Cell) -> str:
         text = rf"\textbf{{{_tex(cell.text)}}}" if cell.is_best else _tex(cell.text)
@@ -88,7 +88,9 @@ def to_tex(table: Table) -> str:
         for group, span in table.heads:
             rules += rf"\cmidrule(lr){{{first}-{first + span - 1}}}" if group else ""
             first += span
-        lines.append(" & ".join(rf"\multicolumn{{{span}}}{{c}}{{{_tex(group)}}}" for group, span in table.heads) + r" \\")
+        lines.append(
+            " & ".join(rf"\multicolumn{{{span}}}{{c}}{{{_tex(group)}}}" for group, span in table.heads) + r" \\"
+        )
         lines.append(rules)
     lines.append(" & ".join(_tex(column.title) for column in table.columns) + r" \\")
     for part in table.parts:

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fgsbir.errors import InputError
-from fgsbir.report.cells import METHODS, detail_of, stem_of
+from fgsbir.report.cells import detail_of, stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import Published, Rerun, published, read_table, reruns
 from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, spread
@@ -45,10 +44,8 @@ def paper_tables(dataset: Dataset, recipe: str, reference: str = REFERENCE) -> l
         reference: the row that differences are tested against.
 
     Raises:
-        InputError: if the paper has no such row.
+        KeyError: if the paper has no such row.
     """
-    if reference not in METHODS:
-        raise InputError("--reference", f"'{reference}' is no row of a table", f"use one of {', '.join(METHODS)}")
     first = [Place(row["method"], stem_of(row["method"]), row["group"]) for row in read_table("table1_comparison")]
     second = [Place(row["method"], stem_of(row["method"])) for row in read_table("table2_ablation_acc1")]
     third = [
@@ -98,7 +95,7 @@ def _table(
         groups: Sequence[Group | None] = dataset.filling(recipe, place.stem) or [None]
         for group in groups:
             # Several configurations in one cell are not averaged: each has a row.
-            label = place.label if group is None or len(groups) == 1 else f"{place.label} ({group.first.config_hash})"
+            label = place.label if group is None else dataset.label(group, place.label)
             rows.append((place, (Cell(label, (label,)), *beside, *_ours(group, against, scores))))
     rows = _with_best(rows, len(scores))
     parts = [tuple(row for place, row in rows if place.part == part) for part in dict.fromkeys(p.part for p in places)]
@@ -112,11 +109,11 @@ def _table(
 
 def facts(dataset: Dataset, recipe: str) -> dict[str, object]:
     """What must be equal for two tables to be compared, and whose runs they show."""
-    known: dict[str, object] = {"dataset": dataset.name, "recipe": recipe}
-    if dataset.groups:
-        result = dataset.groups[0].first
-        known |= {"N_test": result.n_test, "gallery": result.n_gallery, "split": result.split_hash}
-    return known
+    if not dataset.groups:
+        return {"dataset": dataset.name}
+    result = dataset.groups[0].first
+    split = {"N_test": result.n_test, "gallery": result.n_gallery, "split": result.split_hash}
+    return {"dataset": dataset.name, "recipe": recipe, **split}
 
 
 def _published(figures: Published | Rerun | None, names: tuple[str, ...]) -> list[Cell]:
@@ -192,8 +189,8 @@ def _notes(dataset: Dataset, with_paper: bool, others: dict[str, Rerun], referen
         notes.append("The paper has no figures for this dataset.")
     if dataset.groups:
         notes.append(
-            "Ours: mean ± standard deviation over seeds; in brackets the 95 % interval of the mean, by a bootstrap over "
-            "photos. Bold: the best on the same sketches."
+            "Ours: mean ± standard deviation over seeds; in brackets the 95 % interval of the mean, by a bootstrap over"
+            " photos. Bold: the best on the same sketches."
         )
         notes.append(
             f"* differs from {reference} on the same sketches: paired bootstrap over photos, p < {SIGNIFICANT}, not "

@@ -9,14 +9,14 @@ from fgsbir.report.paper_tables import accuracy, chance, facts
 from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
 from fgsbir.retrieval.ranking import bootstrap_interval, summarise
 
+
 def cost_table(dataset: Dataset, recipe: str) -> Table | None:
     """What each system costs, on full sketches; None without runs."""
     groups = [g for g in dataset.groups if g.first.recipe == recipe and detail_of(g.stem) == "full"]
     if not groups:
         return None
     columns = (
-        Column("", "System", ("system",), True),
-        Column("", "Experiment", ("experiment",), True),
+        Column("", "System", ("system", "experiment", "config_hash"), True),
         Column("Parameters", "all", ("parameters",)),
         Column("Parameters", "trained", ("trained_parameters",)),
         Column("FLOPs", "sketch", ("sketch_flops",)),
@@ -24,7 +24,7 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
         Column("FLOPs", "pair", ("pair_flops",)),
         Column("Test", "ms a query", ("query_ms", "query_ms_sd")),
         Column("Test", "MiB", ("peak_memory_mib", "peak_memory_mib_sd")),
-        Column("Training", "min", ("train_minutes", "train_minutes_sd")),
+        Column("Training", "s", ("train_seconds", "train_seconds_sd")),
     )
     hardware = sorted({run.result.hardware for group in groups for run in group.runs})
     notes = (
@@ -35,20 +35,26 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
         "process. Means ± deviations over seeds; an empty cell was not measured.",
         f"Hardware: {'; '.join(hardware)}.",
     )
-    return Table("costs", f"Costs on {dataset.title}", facts(dataset, recipe), columns, (tuple(map(_cost_row, groups)),), notes)
+    return Table(
+        "costs",
+        f"Costs on {dataset.title}",
+        facts(dataset, recipe),
+        columns,
+        (tuple(_cost_row(dataset, g) for g in groups),),
+        notes,
+    )
 
 
-def _cost_row(group: Group) -> Row:
+def _cost_row(dataset: Dataset, group: Group) -> Row:
     first, results = group.first, [run.result for run in group.runs]
+    label = dataset.label(group)
     numbers = (first.all_parameters, first.parameters, first.sketch_flops, first.photo_flops, first.pair_flops)
-    minutes = [None if r.train_seconds is None else r.train_seconds / 60 for r in results]
     return (
-        plain(first.system),
-        plain(first.experiment),
+        Cell(label, (label, first.experiment, first.config_hash)),
         *(EMPTY if number is None else Cell(short_number(number), (number,)) for number in numbers),
         spread([result.query_ms for result in results]),
         spread([result.peak_memory_mib for result in results], "{:.0f}".format),
-        spread(minutes, "{:.1f}".format),
+        spread([result.train_seconds for result in results], "{:.0f}".format),
     )
 
 
@@ -80,12 +86,19 @@ def region_table(dataset: Dataset, recipe: str) -> Table | None:
         Column("Ours", "Seeds", ("seeds",)),
     )
     notes = (
-        "Paper: the region figure of Sain et al. 2020, on ChairV2; its axis says “Time (s)”, which we take to be of a query "
-        "against 100 photos.",
-        "Ours: mean ± deviation over seeds, in brackets the 95 % interval by a bootstrap over photos; a query is encoded and "
-        "matched with the whole gallery.",
+        "Paper: the region figure of Sain et al. 2020, on ChairV2; its axis says “Time (s)”, which we take to be of a"
+        " query against 100 photos.",
+        "Ours: mean ± deviation over seeds, in brackets the 95 % interval by a bootstrap over photos; a query is"
+        " encoded and matched with the whole gallery.",
     )
-    return Table("regions", f"Regions a photo: Proposed on {dataset.title}", facts(dataset, recipe), columns, (tuple(rows),), notes)
+    return Table(
+        "regions",
+        f"Regions a photo: Proposed on {dataset.title}",
+        facts(dataset, recipe),
+        columns,
+        (tuple(rows),),
+        notes,
+    )
 
 
 def every_run(dataset: Dataset) -> Table:
@@ -122,12 +135,19 @@ def every_run(dataset: Dataset) -> Table:
         )
     guess = chance(dataset.groups[0].first.n_gallery)
     last = (Cell("chance", ("chance",)), *[EMPTY] * 3, Cell(f"{guess['acc1']:.2f}", (guess["acc1"], None, None)))
-    split = {name: value for name, value in facts(dataset, "").items() if name != "recipe"}
+    split = {name: value for name, value in facts(dataset, "").items() if name != "recipe"}  # of all recipes
     notes = (
-        "Accuracies in percent. The checkpoint tested is the one with the best val acc@1; epochs count from 0. “chance” is "
-        "computed, not run: the mean score of guessing.",
+        "Accuracies in percent. The checkpoint tested is the one with the best val acc@1; epochs count from 0. “chance”"
+        " is computed, not run: the mean score of guessing.",
     )
-    return Table("runs", f"Every run on {dataset.title}", split, columns, (tuple(rows), ((*last, *_figures(guess), *[EMPTY] * 4),)), notes)
+    return Table(
+        "runs",
+        f"Every run on {dataset.title}",
+        split,
+        columns,
+        (tuple(rows), ((*last, *_figures(guess), *[EMPTY] * 4),)),
+        notes,
+    )
 
 
 def _figures(figures: dict[str, float]) -> list[Cell]:

@@ -71,8 +71,8 @@ class Table:
     @property
     def caption(self) -> str:
         """Title and facts in one line."""
-        facts = (f"{name} {value}" for name, value in self.facts.items() if name != "dataset")
-        return f"{self.title} ({', '.join(facts)})"
+        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items() if name != "dataset")
+        return f"{self.title} ({facts})" if facts else self.title
 
     @property
     def heads(self) -> list[tuple[str, int]]:

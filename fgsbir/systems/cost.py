@@ -115,5 +115,5 @@ def peak_memory(device: torch.device) -> float:
 
 
 def _wait_for_gpu() -> None:
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         torch.cuda.synchronize()

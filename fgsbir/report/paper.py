@@ -22,13 +22,11 @@ class Rerun(NamedTuple):
 
     Attributes:
         acc1: as printed; `acc10`: likewise.
-        n_test: number of test sketches; None where it is not stated.
-        how: of what, chosen how, printed where.
+        how: on how many test sketches, of what, chosen how, printed where.
     """
 
     acc1: str
     acc10: str
-    n_test: str | None
     how: str
 
 
@@ -63,10 +61,8 @@ def reruns() -> dict[str, Rerun]:
     figures = {}
     for row in read_table("published_reruns"):
         method, _, remark = row["method"].partition(" (")
-        how = [remark.removesuffix(")"), row["selection"], row["source"]]
-        figures[experiment_of(method, row["dataset"])] = Rerun(
-            row["acc1"], row["acc10"], row["n_test"] or None, "; ".join(filter(None, how))
-        )
+        how = [f"N_test {row['n_test'] or 'not stated'}", remark.removesuffix(")"), row["selection"], row["source"]]
+        figures[experiment_of(method, row["dataset"])] = Rerun(row["acc1"], row["acc10"], "; ".join(filter(None, how)))
     return figures
 
 

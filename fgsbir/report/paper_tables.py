@@ -53,9 +53,9 @@ def paper_tables(dataset: Dataset, recipe: str, reference: str = REFERENCE) -> l
         for row in read_table("table3_detail_acc10")
     ]
     tables = (
-        _table("table1", "Table 1: comparison", first, ("acc1", "acc10"), dataset, recipe, reference),
-        _table("table2", "Table 2: ablation", second, ("acc1",), dataset, recipe, reference),
-        _table("table3", "Table 3: less detail", third, ("acc10",), dataset, recipe, reference),
+        _table("table1", "comparison (table 1 of the paper)", first, ("acc1", "acc10"), dataset, recipe, reference),
+        _table("table2", "ablation (table 2 of the paper)", second, ("acc1",), dataset, recipe, reference),
+        _table("table3", "less detail (table 3 of the paper)", third, ("acc10",), dataset, recipe, reference),
     )
     return [table for table in tables if table is not None]
 
@@ -79,7 +79,6 @@ def _table(
     if paper:
         columns += [Column("Paper", ACCURACIES[score][0], (f"paper_{score}",)) for score in scores]
         columns += [Column("Re-runs", ACCURACIES[score][0], (f"rerun_{score}",)) for score in scores]
-        columns += [Column("Re-runs", "N_test", ("rerun_n_test",))]
     for score in scores:
         keys = (score, *(f"{score}_{figure}" for figure in ("sd", "low", "high", "p")))
         columns.append(Column("Ours", ACCURACIES[score][0], keys))
@@ -90,7 +89,7 @@ def _table(
         beside: list[Cell] = []
         if paper:
             beside += _published(paper.get(place.stem), scores)
-            beside += _published(others.get(place.stem), (*scores, "n_test"))
+            beside += _published(others.get(place.stem), scores)
         against = _reference(dataset, recipe, place.stem, reference)
         groups: Sequence[Group | None] = dataset.filling(recipe, place.stem) or [None]
         for group in groups:
@@ -102,7 +101,7 @@ def _table(
     if dataset.groups:
         parts.append((_chance(dataset, scores, len(columns)),))
     shown = {place.label: others[place.stem] for place in places if place.stem in others}
-    title = f"{title} on {dataset.title}"
+    title = f"{dataset.title}: {title}"
     notes = _notes(dataset, bool(paper), shown, reference)
     return Table(name, title, facts(dataset, recipe), tuple(columns), tuple(parts), notes)
 

@@ -37,7 +37,7 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
     )
     return Table(
         "costs",
-        f"Costs on {dataset.title}",
+        f"{dataset.title}: costs",
         facts(dataset, recipe),
         columns,
         (tuple(_cost_row(dataset, g) for g in groups),),
@@ -93,7 +93,7 @@ def region_table(dataset: Dataset, recipe: str) -> Table | None:
     )
     return Table(
         "regions",
-        f"Regions a photo: Proposed on {dataset.title}",
+        f"{dataset.title}: Proposed with more or fewer regions",
         facts(dataset, recipe),
         columns,
         (tuple(rows),),
@@ -142,7 +142,7 @@ def every_run(dataset: Dataset) -> Table:
     )
     return Table(
         "runs",
-        f"Every run on {dataset.title}",
+        f"{dataset.title}: every run",
         split,
         columns,
         (tuple(rows), ((*last, *_figures(guess), *[EMPTY] * 4),)),

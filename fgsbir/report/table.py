@@ -54,7 +54,7 @@ class Table:
 
     Args:
         name: of its files, e.g. "table1".
-        title: e.g. "Table 1: comparison on ChairV2".
+        title: e.g. "ChairV2: costs".
         facts: what holds for all rows, the dataset first; columns of the CSV, and part of the caption.
         columns: each row has a cell for each.
         parts: rows, in parts with a rule between them.
@@ -72,7 +72,7 @@ class Table:
     def caption(self) -> str:
         """Title and facts in one line."""
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items() if name != "dataset")
-        return f"{self.title} ({facts})" if facts else self.title
+        return f"{self.title}; {facts}" if facts else self.title
 
     @property
     def heads(self) -> list[tuple[str, int]]:

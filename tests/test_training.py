@@ -18,7 +18,9 @@ from tiny import PROPOSED, TINY
 from fgsbir.cli import main
 from fgsbir.retrieval.ranking import load_ranking
 from fgsbir.runs.folder import RunFolder
+from fgsbir.runs.reload import build
 from fgsbir.runs.table import write_runs_csv
+from fgsbir.systems.cost import STROKES, measure
 
 EMA = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.9}}
 
@@ -49,6 +51,12 @@ def test_fit_test_results_and_report(system, tmp_path, write_config, capsys):
     assert result.mean_rank == pytest.approx(ranking.ranks.mean())
     for query, target in zip(ranking.query_ids, ranking.target, strict=True):
         assert query.rsplit("_", 1)[0] == ranking.gallery_ids[target]  # embedded ids are <photo>_<n>
+    built, data = build(run.read_config(), run.config, "")
+    cost = measure(built.eval(), data.rendering, STROKES, 5)
+    assert (result.all_parameters, result.sketch_flops, result.photo_flops, result.pair_flops) == cost
+    assert (cost.pair > 0) == (system == "proposed")
+    assert 0 < result.query_ms < 1000 * result.test_seconds
+    assert result.peak_memory_mib > 50
     rows = run.read_metrics()
     assert [row["epoch"] for row in rows] == [0, 1]
     assert result.val_acc1 == pytest.approx(max(row["val/acc1"] for row in rows))
@@ -66,6 +74,9 @@ def test_fit_test_results_and_report(system, tmp_path, write_config, capsys):
     assert float(row["acc1"]) == pytest.approx(result.acc1, abs=0.01)
     assert command("report", tmp_path / "runs", "--out", tmp_path / "report") == 0
     assert f"{result.acc1:.2f}" in (tmp_path / "report" / "index.html").read_text()
+    (runs_table,) = (tmp_path / "report").rglob("runs.csv")
+    (row,) = csv.DictReader(runs_table.open())
+    assert float(row["acc1"]) == pytest.approx(100 * np.mean(ranking.ranks == 1))
 
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
     capsys.readouterr()

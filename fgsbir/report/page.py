@@ -221,17 +221,22 @@ def _regions(anchor: str, table: Table, ours: str) -> Drawn:
     return Drawn("regions", figure, inline(figure, f"{anchor}-regions", label))
 
 
-def _curves(anchor: str, dataset: Dataset, recipe: str) -> Drawn | None:
-    """Loss and val accuracy over epochs of the systems on full sketches, with 16 regions."""
+def training_curves(dataset: Dataset, recipe: str) -> tuple[list[Curve], list[Curve]]:
+    """Training loss and val acc@1 over epochs, of the systems on full sketches with 16 regions that were trained."""
     variants = tuple(suffix for suffix in REGIONS.values() if suffix)
     losses, accuracies = [], []
     for group in dataset.groups:
         if group.first.recipe != recipe or detail_of(group.stem) != "full" or group.stem.endswith(variants):
             continue
         if points := _mean_curve(group, "val/acc1"):
-            name = dataset.label(group)
-            accuracies.append(Curve(name, points))
-            losses.append(Curve(name, _mean_curve(group, "train/loss") or [(nan, nan)]))
+            accuracies.append(Curve(dataset.label(group), points))
+            losses.append(Curve(dataset.label(group), _mean_curve(group, "train/loss") or [(nan, nan)]))
+    return losses, accuracies
+
+
+def _curves(anchor: str, dataset: Dataset, recipe: str) -> Drawn | None:
+    """The figure of training; None where nothing was trained."""
+    losses, accuracies = training_curves(dataset, recipe)
     if not accuracies:
         return None
     figure = training_figure(losses, accuracies)

@@ -210,6 +210,15 @@ def test_a_missing_figure_is_named_and_an_unknown_one_left_out(make_result: Make
         Result.from_dict(data)
 
 
+def test_a_result_without_costs_is_one_of_an_earlier_version(make_result: MakeResult) -> None:
+    costs = {"all_parameters": 7, "sketch_flops": 1, "photo_flops": 2, "pair_flops": 3, "query_ms": 4.5}
+    data = make_result(**costs, peak_memory_mib=100).to_dict()
+    assert Result.from_dict(data).to_dict() == data
+    assert Result.from_dict({k: v for k, v in data.items() if k not in {*costs, "peak_memory_mib"}}) == make_result()
+    with pytest.raises(ValueError, match="'query_ms'"):
+        Result.from_dict({**data, "query_ms": "fast"})
+
+
 def test_a_result_that_is_not_a_number_is_not_written(tmp_path: Path, make_result: MakeResult) -> None:
     run = RunFolder(tmp_path)
     with pytest.raises(ValueError, match="JSON"):

@@ -23,8 +23,8 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 class Page(HTMLParser):
     """Reads a page strictly: tags must nest, and what the tests ask for is collected.
 
-    Tables are by their captions, lists of rows of cells; a strip is one row of a gallery: query, system, level of detail,
-    rank, the names of the photos, and the places of the framed ones.
+    Tables are by their captions, lists of rows of cells; a strip is one row of a gallery: query, system, level of
+    detail, rank, the names of the photos, and the places of the framed ones.
     """
 
     tables: dict[str, list[list[str]]] = field(default_factory=dict)

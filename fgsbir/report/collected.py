@@ -15,7 +15,7 @@ from fgsbir.retrieval.ranking import IntArray, Ranking, accuracy_at
 from fgsbir.runs.folder import Result, RunFolder, find_runs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A finished run: its folder, and from it the scores and the test ranking."""
 
@@ -24,7 +24,7 @@ class Run:
     ranking: Ranking
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """The runs of one configuration, one a seed, in the order of their seeds; tables give their mean."""
 
@@ -51,7 +51,7 @@ class Group:
         return self.runs[0].ranking.target
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """The runs on one test split; in all of them queries and gallery stand in one order.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Part:
     Args:
         name: of the recipe.
         anchor: unique on the page.
+        folder: of its files.
         tables: of the paper, then of the regions.
         costs: what the systems cost.
         regions: figure; None where not run.
@@ -59,6 +61,7 @@ class Part:
 
     name: str
     anchor: str
+    folder: str
     tables: tuple[Table, ...]
     costs: Table | None
     regions: Drawn | None
@@ -121,10 +124,10 @@ def write_report(runs: Path, out: Path, reference: str = REFERENCE, system: str 
         write_table(section.runs, out / "tables" / section.folder)
         for part in section.parts:
             for table in (*part.tables, *([part.costs] if part.costs else [])):
-                write_table(table, out / "tables" / section.folder / part.name)
+                write_table(table, out / "tables" / section.folder / part.folder)
             for drawn in (part.regions, part.curves):
                 if drawn is not None:
-                    write_figure(drawn.figure, out / "figures" / section.folder / part.name, drawn.name)
+                    write_figure(drawn.figure, out / "figures" / section.folder / part.folder, drawn.name)
     page = out / "index.html"
     with atomic_write(page, "w") as file:
         file.write(html)
@@ -138,13 +141,18 @@ def _section(number: int, dataset: Dataset, found: Sequence[Dataset], reference:
     return Section(
         title=f"{dataset.title}, split {results[0].split_hash}" if several else dataset.title,
         anchor=f"dataset-{number}",
-        folder=f"{dataset.name}-{results[0].split_hash}" if several else dataset.name,
+        folder=_as_folder(f"{dataset.name}-{results[0].split_hash}" if several else dataset.name),
         facts=_facts(results),
         parts=tuple(
             _part(f"d{number}r{i}", dataset, recipe, reference, system) for i, recipe in enumerate(dataset.recipes)
         ),
         runs=every_run(dataset),
     )
+
+
+def _as_folder(name: str) -> str:
+    """A name that a run gave itself, as that of one folder."""
+    return re.sub(r"[^\w+-]+", "-", name)
 
 
 def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
@@ -177,6 +185,7 @@ def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: st
     return Part(
         name=recipe,
         anchor=anchor,
+        folder=_as_folder(recipe),
         tables=(*paper_tables(dataset, recipe, reference), *([regions] if regions else [])),
         costs=cost_table(dataset, recipe),
         regions=_regions(anchor, regions, f"ours, {dataset.title}, {recipe}") if regions else None,
@@ -208,8 +217,7 @@ def _regions(anchor: str, table: Table, ours: str) -> Drawn:
     seconds: dict[str, list[tuple[float, float]]] = {"paper, ChairV2": [], ours: []}
     bars = []
     for k, *cells in table.parts[0]:
-        figures = [[float(str(v)) if v is not None else nan for v in cell.values] for cell in (k, *cells)]
-        (x,), (paper_accuracy,), (paper_seconds,), own, own_seconds, _ = figures
+        (x,), (paper_accuracy,), (paper_seconds,), own, own_seconds, _ = (cell.values for cell in (k, *cells))
         accuracy["paper, ChairV2"].append((x, paper_accuracy))
         seconds["paper, ChairV2"].append((x, paper_seconds))
         accuracy[ours].append((x, own[0] if own else nan))

@@ -158,7 +158,7 @@ def _with_best(rows: list[tuple[Place, Row]], scores: int) -> list[tuple[Place, 
             if row[column].values:
                 measured[detail_of(place.stem)].append(row)
         for same in measured.values():
-            means = [float(str(row[column].values[0])) for row in same]
+            means = [row[column].values[0] for row in same]
             for row, value in zip(same, means, strict=True):
                 row[column] = row[column]._replace(is_best=len(same) > 1 and value == max(means))
     return [(place, tuple(row)) for place, row in changed]

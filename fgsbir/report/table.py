@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Column(NamedTuple):
@@ -36,7 +36,7 @@ class Cell(NamedTuple):
     """
 
     text: str = ""
-    values: tuple[object, ...] = ()
+    values: tuple[Any, ...] = ()
     note: str = ""
     mark: str = ""
     is_best: bool = False

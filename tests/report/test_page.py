@@ -1,6 +1,8 @@
 """The report page, made from run folders that the tests write file by file, as the documentation describes them."""
 
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -250,6 +252,18 @@ def test_the_training_curve_is_the_mean_over_seeds(tmp_path: Path) -> None:
     (losses,), (accuracies,) = training_curves(dataset, "modern")
     assert (losses.name, losses.points) == ("Proposed", [(0, 0.5), (1, pytest.approx(0.15))])
     assert (accuracies.name, accuracies.points) == ("Proposed", [(0, 25), (1, 50)])
+
+
+def test_a_recipe_with_a_path_for_a_name_stays_in_the_folder(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "Near", recipe="../../up")
+    write_report(tmp_path / "runs", tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "out"}
+    assert (tmp_path / "out" / "tables" / "chairs" / "-up" / "costs.md").exists()
+
+
+def test_a_report_does_not_wait_for_torch() -> None:
+    program = "import sys, fgsbir.report.page; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_without_a_finished_run_the_error_says_how_to_make_one(tmp_path: Path) -> None:

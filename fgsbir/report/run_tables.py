@@ -137,7 +137,7 @@ def every_run(dataset: Dataset) -> Table:
     last = (Cell("chance", ("chance",)), *[EMPTY] * 3, Cell(f"{guess['acc1']:.2f}", (guess["acc1"], None, None)))
     split = {name: value for name, value in facts(dataset, "").items() if name != "recipe"}  # of all recipes
     notes = (
-        "Accuracies in percent. The checkpoint tested is the one with the best val acc@1; epochs count from 0. “chance”"
+        "Accuracies in percent. The checkpoint tested is the best on val; epochs count from 0. “chance”"
         " is computed, not run: the mean score of guessing.",
     )
     return Table(

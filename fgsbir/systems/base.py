@@ -33,6 +33,8 @@ class Optimisation:
         optimizer: "adam", "adamw" or "sgd" (momentum 0.9).
         lr: learning rate, the peak where it is scheduled.
         backbone_lr_factor: learning rate of the backbone relative to `lr`.
+        matcher_lr_factor: likewise, of what turns the nodes of a picture, or of a pair, into one vector. A tree applies
+            it a dozen times on end, and at the rate of other layers it soon learns training pairs by heart.
         weight_decay: of matrices; biases and norms have none.
         schedule: "constant", or "one_cycle": up for `warmup`, then down along a cosine, over the whole training.
         warmup: share of the steps.
@@ -41,6 +43,7 @@ class Optimisation:
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: float = 1e-3
     backbone_lr_factor: float = 1.0
+    matcher_lr_factor: float = 1.0
     weight_decay: float = 0.0
     schedule: Literal["constant", "one_cycle"] = "one_cycle"
     warmup: float = 0.2
@@ -101,6 +104,11 @@ class System(LightningModule, ABC):
         backbone = getattr(self, "backbone", None)
         return list(backbone.parameters()) if isinstance(backbone, nn.Module) else []
 
+    def matcher_parameters(self) -> list[nn.Parameter]:
+        """Parameters between nodes and the vectors that are compared, which learn at their own rate."""
+        matcher = getattr(self, "matcher", None)
+        return list(matcher.parameters()) if isinstance(matcher, nn.Module) else []
+
     def weights_origin(self) -> list[dict[str, str]]:
         """Where pretrained weights came from: `{"source": ..., "sha256": ...}` each."""
         return [module.origin for module in self.modules() if isinstance(module, Backbone)]
@@ -108,12 +116,13 @@ class System(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Parameter groups by decay and learning rate, and the schedule."""
         o = self.optimisation
-        backbone = {id(p) for p in self.backbone_parameters()}
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        factors = {id(p): o.backbone_lr_factor for p in self.backbone_parameters()}
+        factors |= {id(p): o.matcher_lr_factor for p in self.matcher_parameters()}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for parameter in self.parameters():
             if parameter.requires_grad:
-                groups.setdefault((id(parameter) in backbone, parameter.ndim > 1), []).append(parameter)
-        rates = [o.lr * (o.backbone_lr_factor if in_backbone else 1.0) for in_backbone, _ in groups]
+                groups.setdefault((factors.get(id(parameter), 1.0), parameter.ndim > 1), []).append(parameter)
+        rates = [o.lr * factor for factor, _ in groups]
         parameters = [
             {"params": group, "lr": lr, "weight_decay": o.weight_decay if matrix else 0.0}
             for ((_, matrix), group), lr in zip(groups.items(), rates, strict=True)
@@ -125,8 +134,9 @@ class System(LightningModule, ABC):
             optimizer = (AdamW if o.optimizer == "adamw" else Adam)(parameters)
         if o.schedule == "constant":
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        cycle = OneCycleLR(optimizer, rates, total_steps=max(steps, 2), pct_start=o.warmup, cycle_momentum=False)
+        steps = max(int(self.trainer.estimated_stepping_batches), 2)
+        rise = o.warmup if o.warmup * steps > 1 else 0.0  # torch divides by zero where it is just one step
+        cycle = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=rise, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def on_fit_start(self) -> None:

@@ -75,8 +75,9 @@ def test_fit_test_results_and_report(system, tmp_path, write_config, capsys):
     assert command("report", tmp_path / "runs", "--out", tmp_path / "report") == 0
     assert f"{result.acc1:.2f}" in (tmp_path / "report" / "index.html").read_text()
     (runs_table,) = (tmp_path / "report").rglob("runs.csv")
-    (row,) = csv.DictReader(runs_table.open())
+    row, chance = csv.DictReader(runs_table.open())
     assert float(row["acc1"]) == pytest.approx(100 * np.mean(ranking.ranks == 1))
+    assert chance["system"] == "chance"
 
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
     capsys.readouterr()

@@ -21,6 +21,7 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.retrieval.distances import concat, select
 from fgsbir.retrieval.metric import RetrievalMetrics
 from fgsbir.retrieval.ranking import Ranking, rank_gallery
+from fgsbir.systems.cost import Stopwatch
 from fgsbir.systems.losses import ContrastiveLoss, PairLoss
 
 
@@ -76,6 +77,9 @@ class System(LightningModule, ABC):
         self.metrics = RetrievalMetrics()
         self.test_ranking: Ranking | None = None
         """The ranking of the last test."""
+        self.query_seconds: float | None = None
+        """Of the last evaluation, a query: to encode it and to match it with the whole gallery, already encoded."""
+        self._clock = Stopwatch()
         self._encodings: dict[type, list[tuple[Any, Any]]] = {SketchBatch: [], PhotoBatch: []}
         self._seed = 0
 
@@ -194,8 +198,12 @@ class System(LightningModule, ABC):
 
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Encodes queries, then the gallery."""
-        encode = self.encode_sketch if isinstance(batch, SketchBatch) else self.encode_photo
-        self._encodings[type(batch)].append((encode(batch), batch))  # type: ignore[arg-type]
+        if isinstance(batch, SketchBatch):
+            with self._clock:
+                encoded = self.encode_sketch(batch)
+        else:
+            encoded = self.encode_photo(batch)
+        self._encodings[type(batch)].append((encoded, batch))
 
     test_step = validation_step
 
@@ -230,4 +238,7 @@ class System(LightningModule, ABC):
         position = batch.position.unique()
         place = torch.stack([(batch.position == i).nonzero()[0, 0] for i in position])
         query = concat([q._replace(image=q.boxes, points=q.boxes) for q in queries])
-        return self.match_all(concat(sketches), select(encoded, place)), query, select(batch, place)
+        with self._clock:
+            distances = self.match_all(concat(sketches), select(encoded, place))
+        self.query_seconds, self._clock = self._clock.seconds / len(distances), Stopwatch()
+        return distances, query, select(batch, place)

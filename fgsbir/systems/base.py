@@ -23,6 +23,7 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.retrieval.distances import concat
 from fgsbir.retrieval.metric import RetrievalMetrics
 from fgsbir.retrieval.ranking import Ranking, rank_gallery
+from fgsbir.systems.cost import Stopwatch
 from fgsbir.systems.gather import GatherRows
 from fgsbir.systems.losses import ContrastiveLoss, PairLoss
 
@@ -79,6 +80,9 @@ class System(LightningModule, ABC):
         self.metrics = RetrievalMetrics()
         self.test_ranking: Ranking | None = None
         """The ranking of the last test."""
+        self.query_seconds: float | None = None
+        """Of the last evaluation, a query: to encode it and to match it with the whole gallery, already encoded."""
+        self._clock = Stopwatch()
         self._encodings: dict[type, list[tuple[Any, Any]]] = {SketchBatch: [], PhotoBatch: []}
         self._seed = 0
 
@@ -151,6 +155,21 @@ class System(LightningModule, ABC):
         cycle = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=rise, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips the norm over the backbone, and that over all else, so that a steep matcher does not slow the backbone.
+
+        A backbone that learns from whole pictures alone then learns in every system what it learns in `BSiamese`.
+        """
+        if not gradient_clip_val or gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        backbone = self.backbone_parameters()
+        inside = {id(p) for p in backbone}
+        for part in (backbone, [p for p in self.parameters() if id(p) not in inside]):
+            nn.utils.clip_grad_norm_(part, gradient_clip_val)
+
     def on_fit_start(self) -> None:
         """Remembers the seed of the run, and lets the loss see the data."""
         self._seed = torch.initial_seed()
@@ -207,7 +226,12 @@ class System(LightningModule, ABC):
 
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Encodes queries, then the gallery."""
-        self._encodings[type(batch)].append((self.encode(batch), batch))
+        if isinstance(batch, SketchBatch):
+            with self._clock:
+                encoded = self.encode(batch)
+        else:
+            encoded = self.encode(batch)
+        self._encodings[type(batch)].append((encoded, batch))
 
     test_step = validation_step
 
@@ -235,7 +259,9 @@ class System(LightningModule, ABC):
         photos, gallery = zip(*self._encodings[PhotoBatch], strict=True)
         self._encodings = {SketchBatch: [], PhotoBatch: []}
         places, *encoded = self._everyones(torch.cat([g.position for g in gallery]), *concat(photos))
-        distances = self.match_all(concat(sketches), type(photos[0])(*encoded))
+        with self._clock:
+            distances = self.match_all(concat(sketches), type(photos[0])(*encoded))
+        self.query_seconds, self._clock = self._clock.seconds / len(distances), Stopwatch()
         position, target = (torch.cat([getattr(q, name) for q in queries]) for name in ("position", "photo"))
         position, target, distances = self._everyones(position, target, distances)
         return _Split(distances, target, position, places)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fgsbir.report.collected import Run
+from fgsbir.report.formats import templates
 from fgsbir.report.gallery import UInt8Array, pick_queries
-from fgsbir.report.page import QUERIES, SEED, TOP, Run, hierarchies, template
+from fgsbir.report.page import QUERIES, SEED, TOP, hierarchies
 from fgsbir.retrieval.ranking import Ranking
 from fgsbir.runs.folder import RunFolder
 
@@ -58,4 +60,5 @@ def hierarchy_pages(folder: RunFolder) -> list[str]:
         InputError: if a file of the run is missing or damaged.
     """
     run = Run(folder, folder.read_result(), folder.read_ranking())
-    return [template("hierarchy_page.html.j2").render(view=view) for view in hierarchies(run, "h")]
+    page = templates().get_template("hierarchy_page.html.j2")
+    return [page.render(view=view) for view in hierarchies(run, "h")]

@@ -17,11 +17,11 @@ from fgsbir.data.dataset import Rendering
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
+from fgsbir.experiments import load_experiment
 from fgsbir.runs.reload import build
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.systems import SYSTEMS
 from fgsbir.systems.base import System
-from fgsbir.training import load_experiment
 
 Format = Literal["table", "csv", "markdown"]
 

@@ -15,8 +15,8 @@ import yaml
 
 from fgsbir.arguments import CommandParser
 from fgsbir.errors import InputError
-from fgsbir.sweep import local, wandb_agents
-from fgsbir.sweep.plan import Plan, make_plan
+from fgsbir.sweep import local, slurm, wandb_agents
+from fgsbir.sweep.plan import Plan, make_plan, wanted
 from fgsbir.sweep.spec import Sweep, load_sweep
 from fgsbir.sweep.state import state_of, summary, table
 
@@ -38,11 +38,8 @@ def run(words: list[str]) -> None:
             overrides[name] = text.split(",")
     if options.seeds:
         overrides["seed"] = _seeds(options.seeds)
-    for text in options.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError("--set", f"'{text}' has no '='", "write --set trainer.max_epochs=2")
-        overrides[name] = [yaml.safe_load(value)]
+    for name, value in (_setting("--set", text) for text in options.set):
+        overrides[name] = [value]
     for name in ("runs_dir", "experiments"):
         overrides[name] = [str(getattr(options, name))]
     sweep = load_sweep(options.file, overrides)
@@ -60,14 +57,18 @@ def _run(sweep: Sweep, plan: Plan, options: argparse.Namespace) -> None:
         return
     print(f"{plan.name}: {len(plan.runs)} runs, {len(plan.runs) - len(pending)} done already; plan: {plan.path}")
     plan.write()
-    devices = max(int(run.parameters.get("trainer.devices", 1)) for run in pending)
     try:
-        if options.launcher == "local":
-            local.launch(pending, local.slots_of_machine(options.slots, devices))
+        if options.launcher == "slurm":
+            of_sbatch = dict(_setting("--slurm", text) for text in options.slurm)
+            folder = plan.path.parent / "slurm"
+            slurm.launch(pending, f"{plan.name}-{plan.digest}", folder, of_sbatch, options.slots)
         else:
-            wandb_agents.launch(sweep, local.slots_of_machine(options.slots, devices))
+            slots = local.slots_of_machine(options.slots, wanted(pending, "trainer.devices"))
+            if options.launcher == "wandb":
+                wandb_agents.launch(sweep, slots)
+            else:
+                local.launch(pending, slots)
     except KeyboardInterrupt:
-        print(f"{plan.name}: stopped; the same command goes on where it was")
         raise SystemExit(130) from None
     states = [state_of(run) for run in plan.runs]
     print(f"{plan.name}: {summary(states)}")
@@ -99,7 +100,10 @@ def _options(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", help="e.g. 0,1,2")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all runs")
     parser.add_argument("--launcher", choices=("local", "slurm", "wandb"), default="local", help="default: %(default)s")
-    parser.add_argument("--slots", type=int, help="runs at once; default: one a GPU, or one a core without GPU")
+    parser.add_argument(
+        "--slots", type=int, help="runs at once; default: one a GPU, or one a core without GPU; with Slurm, all"
+    )
+    parser.add_argument("--slurm", action="append", default=[], metavar="NAME=VALUE", help="of sbatch: time=240")
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="folder of all runs; default: %(default)s")
     parser.add_argument("--experiments", type=Path, default=Path("experiments"), help="folder; default: %(default)s")
     parser.add_argument("--dry-run", action="store_true", help="show the runs and their states, and start none")
@@ -107,6 +111,13 @@ def _options(words: list[str]) -> argparse.Namespace:
     if options.slots is not None and options.slots < 1:
         raise InputError("--slots", f"{options.slots} is not positive", "use 1 or more")
     return options
+
+
+def _setting(option: str, text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(option, f"'{text}' has no '='", "write name=value")
+    return name, yaml.safe_load(value)
 
 
 def _seeds(text: str) -> list[int]:

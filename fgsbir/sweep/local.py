@@ -64,6 +64,9 @@ def launch(runs: Sequence[PlannedRun], slots: Sequence[Slot]) -> None:
                 free.append(child.slot)
                 screen.ended(child)
             screen.show(active)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on where it was")
+        raise
     finally:
         for child in active:
             kill(child.process)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
@@ -48,6 +48,12 @@ class PlannedRun:
     def arguments(self) -> list[str]:
         """The options of `fgsbir run`."""
         return arguments(self.parameters)
+
+
+def wanted(runs: Sequence[PlannedRun], setting: str) -> int:
+    """The largest whole number that a run gives for a setting, such as `trainer.devices`; 1 if none does."""
+    values = [run.parameters.get(setting) for run in runs]
+    return max([1, *(value for value in values if isinstance(value, int))])
 
 
 @dataclass(frozen=True)

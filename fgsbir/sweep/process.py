@@ -22,7 +22,12 @@ def fgsbir(*words: str) -> list[str]:
     return [sys.executable, "-m", "fgsbir", *words]
 
 
-def start(command: Sequence[str], environment: Mapping[str, str], log: Path | None = None) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path | None = None,
+    ignored: Sequence[signal.Signals] = (),
+) -> subprocess.Popen[bytes]:
     """Starts a command.
 
     On Linux it is killed when its parent dies; elsewhere the lock of its run folder keeps a second launcher off it.
@@ -32,9 +37,10 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path | No
         environment: all its variables.
         log: a file that its output is added to, and then it is a process group of its own, which a Ctrl-C at the
             terminal does not reach; without one it shares output and group with this process.
+        ignored: signals that neither it nor its children take notice of.
     """
     if log is None:
-        return subprocess.Popen(command, env=environment, preexec_fn=_dies_with(os.getpid()))
+        return subprocess.Popen(command, env=environment, preexec_fn=_prepared(os.getpid(), ignored))
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         file.write(f"{STARTED}{shlex.join(command)}\n".encode())
@@ -46,7 +52,7 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path | No
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_dies_with(os.getpid()),
+            preexec_fn=_prepared(os.getpid(), ignored),
         )
 
 
@@ -60,15 +66,16 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _dies_with(parent: int) -> Callable[[], None] | None:
-    """What a child does before its command runs, to be killed when `parent` dies."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
+def _prepared(parent: int, ignored: Sequence[signal.Signals]) -> Callable[[], None]:
+    """What a child does before its command runs: it ties itself to `parent`, and closes its ears."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-    def tie() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
+    def prepare() -> None:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died before the line above
+                os._exit(1)
 
-    return tie
+    return prepare

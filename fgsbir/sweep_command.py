@@ -42,12 +42,15 @@ def run(words: list[str]) -> None:
         overrides[name] = [value]
     for name in ("runs_dir", "experiments"):
         overrides[name] = [str(getattr(options, name))]
-    sweep = load_sweep(options.file, overrides)
-    plan = make_plan(sweep, options.runs_dir, _locate)
-    if options.action == "status" or options.dry_run:
-        _print(plan, options.dry_run)
-        return
-    _run(sweep, plan, options)
+    try:
+        sweep = load_sweep(options.file, overrides)
+        plan = make_plan(sweep, options.runs_dir, _locate)
+        if options.action == "status" or options.dry_run:
+            _print(plan, options.dry_run)
+        else:
+            _run(sweep, plan, options)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 def _run(sweep: Sweep, plan: Plan, options: argparse.Namespace) -> None:
@@ -57,19 +60,16 @@ def _run(sweep: Sweep, plan: Plan, options: argparse.Namespace) -> None:
         return
     print(f"{plan.name}: {len(plan.runs)} runs, {len(plan.runs) - len(pending)} done already; plan: {plan.path}")
     plan.write()
-    try:
-        if options.launcher == "slurm":
-            of_sbatch = dict(_setting("--slurm", text) for text in options.slurm)
-            folder = plan.path.parent / "slurm"
-            slurm.launch(pending, f"{plan.name}-{plan.digest}", folder, of_sbatch, options.slots)
+    if options.launcher == "slurm":
+        of_sbatch = dict(_setting("--slurm", text) for text in options.slurm)
+        folder = plan.path.parent / "slurm"
+        slurm.launch(pending, f"{plan.name}-{plan.digest}", folder, of_sbatch, options.slots)
+    else:
+        slots = local.slots_of_machine(options.slots, wanted(pending, "trainer.devices"))
+        if options.launcher == "wandb":
+            wandb_agents.launch(sweep, slots)
         else:
-            slots = local.slots_of_machine(options.slots, wanted(pending, "trainer.devices"))
-            if options.launcher == "wandb":
-                wandb_agents.launch(sweep, slots)
-            else:
-                local.launch(pending, slots)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+            local.launch(pending, slots)
     states = [state_of(run) for run in plan.runs]
     print(f"{plan.name}: {summary(states)}")
     unfinished = [(run, state) for run, state in zip(plan.runs, states, strict=True) if state.kind != "done"]

@@ -176,6 +176,9 @@ class FgsbirCLI(LightningCLI):
         fits = self.subcommand == "fit"
         checkpoint = self.training.last_checkpoint if fits else self.training.best_checkpoint
         trained = any(p.requires_grad for p in self.model.parameters())
+        if fits and not trained:
+            print(f"{self.folder.path}: {self.model.name} has nothing to train; fgsbir test is enough")
+            raise SystemExit(0)
         if trained and not fits and config.ckpt_path is None and not checkpoint.exists():
             raise InputError(
                 self.training.path, "this run has no checkpoint", "train it first: fgsbir fit with the same settings"

@@ -282,6 +282,15 @@ def test_a_run_that_another_process_works_on_is_waited_for_and_not_made_twice(tm
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+def test_a_system_without_parameters_needs_no_training(tmp_path, write_config, capsys):
+    config = write_config(model={"class_path": "fgsbir.systems.raw_pixels.RawPixels"})
+    assert command("fit", "--config", config) == 0
+    assert "nothing to train" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+    assert command("test", "--config", config) == 0
+    assert run_folder(tmp_path).is_done
+
+
 def test_locate_names_the_folders_that_fit_and_test_use(tmp_path, write_config):
     from fgsbir.training import locate
 

@@ -52,7 +52,7 @@ def progress(folder: RunFolder) -> str:
         last, config = folder.read_metrics()[-1], folder.read_config()
     except (InputError, IndexError):
         return ""
-    epochs, score = config["trainer"]["max_epochs"], last.get("val/acc1")
+    epochs, score = config.get("trainer", {}).get("max_epochs"), last.get("val/acc1")
     count = f"epoch {int(last['epoch']) + 1}" + (f" of {epochs}" if epochs and epochs > 0 else "")
     return count if score is None else f"{count}, val acc@1 {score:.2f}"
 

@@ -112,7 +112,10 @@ def _wait(runs: Sequence[PlannedRun], job_id: str) -> None:
     """Waits for the end of a job, and tells when runs end."""
     said = 0
     while True:
-        queued = _queued(f"--jobs={job_id}")  # before the states, which are thus final in the last round
+        try:
+            queued = _queued(f"--jobs={job_id}")  # before the states, which are thus final in the last round
+        except InputError:  # a busy Slurm does not always answer
+            queued = job_id
         ended = [state for state in map(state_of, runs) if state.kind in ("done", "failed")]
         if len(ended) > said:
             said = len(ended)

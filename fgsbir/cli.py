@@ -19,7 +19,7 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir sweep    run|status sweeps/ablation.yaml               all runs of a table, on this machine, Slurm or W&B
   fgsbir pretrain --source ChairV2 --out chairs.safetensors     a stroke transformer learns from sketches alone
   fgsbir data     check|stats|show|export --source ChairV2      look at a dataset before training on it
-  fgsbir report   RUNS --out DIR                                one page from finished runs
+  fgsbir report   RUNS --out DIR                                page, tables and figures from finished runs
   fgsbir results  RUNS --out results/runs.csv                   one row a finished run; in pages too: --docs DIR
   fgsbir trees    RUNS                                          discovered hierarchies against true part trees
   fgsbir list                                                   all systems, their papers and what each costs
@@ -98,10 +98,17 @@ def _data(words: list[str]) -> None:
 def _report(words: list[str]) -> None:
     from pathlib import Path
 
-    from fgsbir.report.page import write_report
+    from fgsbir.report.page import SYSTEM, write_report
+    from fgsbir.report.paper_tables import REFERENCE
 
-    options = _folder_command("report", "Writes one self-contained page from finished runs.", "report", words)
-    page = write_report(Path(options[0]), Path(options[1]))
+    description = "Writes one self-contained page from finished runs, and its tables and figures as files."
+    parser = argparse.ArgumentParser("fgsbir report", description=description, exit_on_error=False)
+    parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
+    parser.add_argument("--out", default="report", help="folder; default: %(default)s")
+    parser.add_argument("--reference", default=REFERENCE, help="row that differences are tested against; %(default)s")
+    parser.add_argument("--system", default=SYSTEM, help="row shown beside it in the galleries; %(default)s")
+    options = _parsed(parser, words)
+    page = write_report(Path(options.runs), Path(options.out), options.reference, options.system)
     print(f"Report: {page}")
 
 
@@ -131,11 +138,13 @@ def _trees(words: list[str]) -> None:
     from pathlib import Path
 
     description = "Scores the merge trees of finished runs on the embedded dataset; see docs/hierarchy-score.md."
-    (runs,) = _folder_command("trees", description, None, words)
+    parser = argparse.ArgumentParser("fgsbir trees", description=description, exit_on_error=False)
+    parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
+    options = _parsed(parser, words)
 
     from fgsbir.tree_command import run
 
-    run(Path(runs))
+    run(Path(options.runs))
 
 
 def _list(words: list[str]) -> None:
@@ -154,16 +163,6 @@ def _list(words: list[str]) -> None:
     from fgsbir.list_command import run
 
     run(options.experiments, options.dataset, options.recipe, options.strokes, options.regions, options.format)
-
-
-def _folder_command(name: str, description: str, out: str | None, words: list[str]) -> tuple[str, ...]:
-    """The words of a command that reads runs: their folder and, where there is a default for it, what to write."""
-    parser = argparse.ArgumentParser(f"fgsbir {name}", description=description, exit_on_error=False)
-    parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
-    if out is not None:
-        parser.add_argument("--out", default=out, help="default: %(default)s")
-    options = _parsed(parser, words)
-    return (options.runs,) if out is None else (options.runs, options.out)
 
 
 def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from fgsbir.data.dataset import Rendering
-from fgsbir.data.sample import PhotoBatch, SketchBatch
-from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.experiments import load_experiment
+from fgsbir.report.table import short_number
 from fgsbir.runs.reload import build
-from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.systems import SYSTEMS
-from fgsbir.systems.base import System
+from fgsbir.systems.cost import POINTS, Cost, measure
 
 Format = Literal["table", "csv", "markdown"]
-
-POINTS = 11
-"""Of each stroke: ChairV2 has 113 in the 10 strokes of a training sketch, on average."""
 
 _NOTES = """\
 Experiments of {folder}, {recipe} recipe, with their own settings; – where there is none.
@@ -37,20 +27,6 @@ torch counts FLOPs, of convolutions and matrix products, a product and its sum b
 align, distances between vectors, and whatever goes element by element.
 Index: a photo is a vector that needs no partner, so a query is a search among stored vectors.
 """
-
-
-class Cost(NamedTuple):
-    """What a system takes.
-
-    Attributes:
-        parameters: numbers that training may change, frozen ones included.
-        sketch: FLOPs to encode one sketch; `photo`: to encode one photo; `pair`: to match one encoded pair.
-    """
-
-    parameters: int
-    sketch: int
-    photo: int
-    pair: int
 
 
 class Row(NamedTuple):
@@ -110,7 +86,7 @@ def run(experiments: Path, dataset: str, recipe: str, strokes: int, regions: int
 def _cost_of(path: Path, strokes: int, regions: int) -> Cost:
     """The cost of the system of an experiment, with its own settings."""
     system, data = build(_without_weights(load_experiment(path)), path, "mend the file")
-    return measure(system.eval(), *example(data.rendering, strokes, regions))
+    return measure(system.eval(), data.rendering, strokes, regions)
 
 
 def _without_weights(config: Any) -> Any:
@@ -120,52 +96,13 @@ def _without_weights(config: Any) -> Any:
     return [_without_weights(value) for value in config] if isinstance(config, list) else config
 
 
-def example(rendering: Rendering, strokes: int, regions: int) -> tuple[SketchBatch, PhotoBatch]:
-    """A sketch and a photo of noise, with room for just their strokes and regions, as an experiment renders them."""
-    rng, rendering = np.random.default_rng(0), replace(rendering, max_strokes=strokes, num_regions=regions)
-    sketch = VectorSketch.from_strokes(rng.random((strokes, POINTS, 2)))
-    pixels = rng.integers(0, 256, (rendering.image_size, rendering.image_size, 3), dtype=np.uint8)
-    corners = rng.random((regions, 2, 2), dtype=np.float32)
-    boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1)
-    drawn = SketchBatch(*rendering.sketch(sketch), torch.tensor(0), torch.tensor(0))
-    shown = PhotoBatch(*rendering.photo(pixels, boxes, UnitAffine.about_centre()), torch.tensor(0))
-    return SketchBatch(*(field[None] for field in drawn)), PhotoBatch(*(field[None] for field in shown))
-
-
-def measure(system: System, sketch: SketchBatch, photo: PhotoBatch) -> Cost:
-    """The cost of a system in evaluation, for one sketch and one photo."""
-    encoded_sketch, for_sketch = _counted(system.encode_sketch, sketch)
-    encoded_photo, for_photo = _counted(system.encode_photo, photo)
-    _, for_pair = _counted(system.match, encoded_sketch, encoded_photo)
-    return Cost(sum(p.numel() for p in system.parameters()), for_sketch, for_photo, for_pair)
-
-
-@torch.enable_grad()  # without a gradient a transformer's layer is one operation, which torch does not count
-def _counted(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
-    """What a function returns, and its FLOPs."""
-    with FlopCounterMode(display=False) as counter:
-        out = function(*arguments)
-    return out, counter.get_total_flops()
-
-
 def _cells(rows: list[Row]) -> list[list[str]]:
     """The list in words."""
     cells = [["System", "Name", "Paper", "Params", "Sketch", "Photo", "Pair", "Index"]]
     for row in rows:
-        figures = ["–"] * len(Cost._fields) if row.cost is None else [_short(figure) for figure in row.cost]
+        figures = ["–"] * len(Cost._fields) if row.cost is None else [short_number(figure) for figure in row.cost]
         cells.append([row.system, row.name, row.paper, *figures, "yes" if row.indexable else "no"])
     return cells
-
-
-def _short(number: int) -> str:
-    """Three digits and a unit: 4,080,000 is 4.08 M."""
-    if number < 1000:
-        return str(number)
-    scaled, unit = number / 1000, "k"
-    for larger in "MGT":
-        if scaled >= 999.5:
-            scaled, unit = scaled / 1000, larger
-    return f"{scaled:#.3g}".rstrip(".") + f" {unit}"
 
 
 def _table(cells: list[list[str]]) -> str:

@@ -126,7 +126,8 @@ class FgsbirCLI(LightningCLI):
         config = self.config_init[self.subcommand]
         self._claim(config)
         folder: Any = {"dirpath": self.folder.checkpoints, "enable_version_counter": False}
-        best = ModelCheckpoint(filename="best", monitor="val/acc1", mode="max", **folder)
+        # Of a few dozen queries acc@1 takes few values, and which epoch has the highest is luck; MRR uses every rank.
+        best = ModelCheckpoint(filename="best", monitor="val/mrr", mode="max", **folder)
         # Behind `best`, whose score it then holds for a resumed run.
         last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **folder)
         return super().instantiate_trainer(

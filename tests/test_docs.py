@@ -16,7 +16,8 @@ from fgsbir.experiments import load_experiment
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.report.cells import DATASETS, experiment_of
-from fgsbir.report.docs_tables import published, refreshed
+from fgsbir.report.docs_tables import refreshed
+from fgsbir.report.paper import published
 from fgsbir.runs.table import read_runs_csv
 from fgsbir.systems import SYSTEMS
 from fgsbir.systems.base import Optimisation

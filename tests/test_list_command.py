@@ -14,13 +14,13 @@ from torch import nn
 from fgsbir.cli import main
 from fgsbir.data.dataset import Rendering
 from fgsbir.experiments import load_experiment
-from fgsbir.list_command import example, measure
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.systems import SYSTEMS, Proposed, SketchBertVariant, TripletAttnSN, TripletSN
 from fgsbir.systems.base import System
+from fgsbir.systems.cost import example, measure
 from fgsbir.systems.triplet_sn import ViewEncoding
 from fgsbir.systems.vector_system import VectorSystem
 
@@ -209,7 +209,7 @@ class Joined(System):
 
 
 def test_linear_layers_by_hand():
-    cost = measure(Joined().eval(), *example(Rendering(image_size=8), 2, 3))
+    cost = measure(Joined().eval(), Rendering(image_size=8), 2, 3)
     assert cost == (12 * 7 + 7 + 14 * 3, 2 * 12 * 7, 2 * 2 * 12 * 7, 2 * 14 * 3)
 
 
@@ -217,7 +217,7 @@ def test_sketch_a_net_by_hand():
     """Layers and maps as published, at 225 of 256 pixels."""
     weights = [15 * 15 * 64, 5 * 5 * 64 * 128, 9 * 128 * 256, 9 * 256 * 256, 9 * 256 * 256, 49 * 256 * 512, 512 * 256]
     biases, places = 64 + 128 + 3 * 256 + 512 + 256, [71**2, 31**2, 15**2, 15**2, 15**2, 1, 1]
-    cost = measure(TripletSN(SketchANet(), crops=1).eval(), *example(Rendering(image_size=256), 2, 3))
+    cost = measure(TripletSN(SketchANet(), crops=1).eval(), Rendering(image_size=256), 2, 3)
     flops = 2 * sum(w * p for w, p in zip(weights, places, strict=True))
     assert cost == (sum(weights) + biases, flops, flops, 0)
 
@@ -230,7 +230,7 @@ def test_a_transformer_is_counted():
     layer = points * (4 * d * d + 2 * d * feedforward) + 2 * points * points * d
     flops = 2 * (points * 3 * d + 2 * layer + d * 5)
     with torch.no_grad():
-        assert measure(system.eval(), *example(Rendering(image_size=32, max_points=64), 3, 2)).sketch == flops
+        assert measure(system.eval(), Rendering(image_size=32, max_points=64), 3, 2).sketch == flops
 
 
 def test_the_example_is_full_and_has_no_padding():
@@ -245,7 +245,7 @@ def test_the_example_is_full_and_has_no_padding():
 
 def test_a_tree_costs_more_with_more_nodes():
     system = Proposed(Backbone("test_efficientnet", 2), 16, 8).eval()
-    pairs = [measure(system, *example(Rendering(image_size=32), *nodes)).pair for nodes in ((2, 2), (2, 9), (9, 2))]
+    pairs = [measure(system, Rendering(image_size=32), *nodes).pair for nodes in ((2, 2), (2, 9), (9, 2))]
     assert pairs[0] < min(pairs[1:])
 
 

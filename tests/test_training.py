@@ -18,7 +18,9 @@ from tiny import PROPOSED, TINY
 from fgsbir.cli import main
 from fgsbir.retrieval.ranking import load_ranking
 from fgsbir.runs.folder import RunFolder
+from fgsbir.runs.reload import build
 from fgsbir.runs.table import write_runs_csv
+from fgsbir.systems.cost import STROKES, measure
 
 EMA = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.9}}
 
@@ -49,9 +51,15 @@ def test_fit_test_results_and_report(system, tmp_path, write_config, capsys):
     assert result.mean_rank == pytest.approx(ranking.ranks.mean())
     for query, target in zip(ranking.query_ids, ranking.target, strict=True):
         assert query.rsplit("_", 1)[0] == ranking.gallery_ids[target]  # embedded ids are <photo>_<n>
+    built, data = build(run.read_config(), run.config, "")
+    cost = measure(built.eval(), data.rendering, STROKES, 5)
+    assert (result.all_parameters, result.sketch_flops, result.photo_flops, result.pair_flops) == cost
+    assert (cost.pair > 0) == (system == "proposed")
+    assert 0 < result.query_ms < 1000 * result.test_seconds
+    assert result.peak_memory_mib > 50
     rows = run.read_metrics()
     assert [row["epoch"] for row in rows] == [0, 1]
-    assert result.val_acc1 == pytest.approx(max(row["val/acc1"] for row in rows))
+    assert result.val_acc1 == pytest.approx(max(rows, key=lambda row: row.get("val/mrr", -1))["val/acc1"])
     assert json.loads(run.env.read_text())["weights"][0]["source"].startswith("none")
     assert run.hierarchy.exists() == (system == "proposed")
     if system == "proposed":
@@ -66,6 +74,10 @@ def test_fit_test_results_and_report(system, tmp_path, write_config, capsys):
     assert float(row["acc1"]) == pytest.approx(result.acc1, abs=0.01)
     assert command("report", tmp_path / "runs", "--out", tmp_path / "report") == 0
     assert f"{result.acc1:.2f}" in (tmp_path / "report" / "index.html").read_text()
+    (runs_table,) = (tmp_path / "report").rglob("runs.csv")
+    row, chance = csv.DictReader(runs_table.open())
+    assert float(row["acc1"]) == pytest.approx(100 * np.mean(ranking.ranks == 1))
+    assert chance["system"] == "chance"
 
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
     capsys.readouterr()
@@ -124,6 +136,8 @@ def test_same_seed_same_result_and_another_seed_another(tmp_path, write_config):
         losses.append([row["train/loss"] for row in run_folder(tmp_path, name).read_metrics()])
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
+    hashes = [run_folder(tmp_path, name).path.name.split("-") for name in ("a", "c")]
+    assert hashes == [[hashes[0][0], "s0"], [hashes[0][0], "s1"]]  # seeds of one configuration share its hash
 
 
 def test_loader_processes_change_nothing(tmp_path, write_config):

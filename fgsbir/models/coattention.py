@@ -43,8 +43,8 @@ class CoAttention(nn.Module):
             code, $\sigma(S \odot S^P)$, which has no parameters.
 
     Deviations:
-        The layers E start small, so that nodes start nearly unchanged: otherwise each level adds much the same to all
-        nodes, and after a dozen levels nothing of them is left to learn from. $[x, y] W$ is computed as
+        The layers E start at almost nothing, so that nodes start unchanged: otherwise each level adds much the same
+        to all nodes, and after a dozen levels nothing of them is left to learn from. $[x, y] W$ is computed as
         $x W_1 + y W_2$, and $(A P) W_2$ as $A (P W_2)$ where the other branch has fewer nodes: the same value for
         fewer multiplications.
     """
@@ -60,7 +60,7 @@ class CoAttention(nn.Module):
         self.photo_update = nn.Linear(dim, dim)
         with torch.no_grad():
             for layer in (self.sketch_update, self.photo_update):
-                layer.weight.mul_(0.1)
+                layer.weight.mul_(0.01)
                 layer.bias.zero_()
 
     def forward(self, sketch: Tensor, photo: Tensor, sketch_mask: Tensor, photo_mask: Tensor) -> Attended:

@@ -64,9 +64,10 @@ class NodeFusion(nn.Module):
         relu: apply the slide's ReLU; the released code has none.
 
     Deviations:
-        "cosine" is the default. Fusion starts near the sum of its two nodes, so that at first the last node is the
-        same for every tree, and what a tree tells is learned from there; a chain of random maps passes on nothing,
-        and means weigh nodes by the accidents of the tree. $W_F [x_a, x_b]$ is computed as $W_1 x_a + W_2 x_b$.
+        "cosine" is the default. Fusion starts at the sum of its two nodes, but for a trace of noise, so that at first
+        the last node is the same for every tree, and what a tree tells is learned from there; a chain of random maps
+        passes on nothing, and means weigh nodes by the accidents of the tree. $W_F [x_a, x_b]$ is computed as
+        $W_1 x_a + W_2 x_b$.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class NodeFusion(nn.Module):
         self.score = nn.Linear(dim, hidden, bias=False) if hidden else nn.Identity()
         self.fuse = nn.Linear(2 * dim, dim, bias=False)
         with torch.no_grad():  # start near the sum
-            self.fuse.weight.mul_(0.1).add_(torch.eye(dim).repeat(1, 2))
+            self.fuse.weight.mul_(0.01).add_(torch.eye(dim).repeat(1, 2))
         self.temperature = temperature
         self.compatibility: Compatibility = compatibility
         width = hidden or dim

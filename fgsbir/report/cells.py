@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 METHODS = {
     "Triplet-SN": "triplet_sn",
     "Triplet-Attn-SN": "triplet_attn_sn",
@@ -43,4 +45,29 @@ def experiment_of(method: str, dataset: str, detail: str = "full", regions: int 
     Raises:
         KeyError: for a cell that the paper does not have.
     """
-    return f"{DATASETS[dataset]}/{METHODS[method]}{DETAILS[detail]}{REGIONS[regions]}"
+    return f"{DATASETS[dataset]}/{stem_of(method, detail, regions)}"
+
+
+def stem_of(method: str, detail: str = "full", regions: int = 16) -> str:
+    """The name that the experiments of a row have on every dataset, e.g. "proposed_coarse"; see `experiment_of`."""
+    return METHODS[method] + DETAILS[detail] + REGIONS[regions]
+
+
+def label_of(stem: str) -> str:
+    """The row that experiments of a name fill, e.g. "Proposed"; the name itself where it is none of the paper's."""
+    return next((label for label, name in METHODS.items() if name == stem), stem)
+
+
+def stem_of_experiment(experiment: str) -> str:
+    """The name of an experiment without dataset and recipe: of "chair_v2/proposed_coarse_paper" "proposed_coarse"."""
+    return PurePath(experiment).name.removesuffix("_paper")
+
+
+def detail_of(stem: str) -> str:
+    """How much of each sketch is shown to the experiments of a name: a key of `DETAILS`."""
+    return next((detail for detail, suffix in DETAILS.items() if suffix and stem.endswith(suffix)), "full")
+
+
+def title_of(dataset: str) -> str:
+    """A dataset's name for people: ChairV2 for chair_v2."""
+    return next((title for title, name in DATASETS.items() if name == dataset), dataset.replace("_", " ").capitalize())

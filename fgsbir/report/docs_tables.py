@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write, read_bytes
-from fgsbir.report.cells import METHODS, experiment_of
+from fgsbir.report.cells import METHODS, stem_of_experiment
+from fgsbir.report.paper import Published, published
 from fgsbir.runs.table import Row
 
 BLOCK = re.compile(r"(<!-- results: (?P<system>[^\n]+?) -->\n).*?(<!-- /results -->)", re.DOTALL)
@@ -26,13 +24,6 @@ In percent; chance in brackets. Published are tables 1 to 3 and the region figur
 their number of test sketches, and were chosen on the test split if the released training code is what made them; ours
 are chosen on `val` ([protocol](../results-protocol.md), [how our rows came about](../../results/README.md)).
 """
-
-
-class Published(NamedTuple):
-    """What the paper prints for one cell, in percent; None for what it does not print."""
-
-    acc1: str | None = None
-    acc10: str | None = None
 
 
 def refresh_docs(folder: Path, rows: Sequence[Row]) -> None:
@@ -90,32 +81,9 @@ def results_block(system: str, rows: Sequence[Row]) -> str:
     return HEADER + "".join(lines[key] for key in sorted(lines)) + REMARK
 
 
-def published() -> dict[str, Published]:
-    """The paper's figures by the experiment that fills their cell, e.g. "chair_v2/proposed"."""
-    figures: dict[str, Published] = {}
-
-    def add(experiment: str, **values: str) -> None:
-        figures[experiment] = figures.get(experiment, Published())._replace(**values)
-
-    for row in _read("table1_comparison"):
-        add(experiment_of(row["method"], row["dataset"]), acc1=row["acc1"], acc10=row["acc10"])
-    for row in _read("table2_ablation_acc1"):
-        add(experiment_of(row["method"], row["dataset"]), acc1=row["acc1"])
-    for row in _read("table3_detail_acc10"):
-        add(experiment_of(row["method"], row["dataset"], row["sketch"]), acc10=row["acc10"])
-    for row in _read("figure_regions"):
-        add(experiment_of("Proposed", "ChairV2", regions=int(row["regions"])), acc1=row["acc1"])
-    return figures
-
-
-def _read(table: str) -> list[dict[str, str]]:
-    text = files("fgsbir.report").joinpath(f"published/{table}.csv").read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
 def _cell(row: Row) -> str:
     """The cell of the paper that a row may stand in: its dataset, and its experiment in whatever recipe."""
-    return f"{row['dataset']}/{Path(row['experiment']).name.removesuffix('_paper')}"
+    return f"{row['dataset']}/{stem_of_experiment(row['experiment'])}"
 
 
 def _line(row: Row, figures: dict[str, Published]) -> str:

@@ -1,12 +1,12 @@
-"""Retrieval grids: the same queries, answered by several systems side by side."""
+"""Retrieval grids: the same queries with ever less detail, answered by several systems side by side."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ UInt8Array = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Cell:
+class Photo:
     """One retrieved photo: its id, its picture as a data URI, and whether it is the true one."""
 
     photo_id: str
@@ -28,22 +28,34 @@ class Cell:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one system retrieved for a query: the true photo's rank and the nearest photos, nearest first."""
+    """What one run retrieved for a query: the sketch as it saw it, the true photo's rank, the nearest photos."""
 
-    system: str
+    detail: str
+    sketch: str
     rank: int
-    cells: tuple[Cell, ...]
+    photos: tuple[Photo, ...]
 
 
 @dataclass(frozen=True)
 class Query:
-    """One sketch, its true photo, and the answer of each system; images are data URIs."""
+    """One sketch and its true photo, and of each system the answers from full detail to least."""
 
     query_id: str
     photo_id: str
-    sketch: str
     photo: str
-    answers: tuple[Answer, ...]
+    answers: tuple[tuple[str, tuple[Answer, ...]], ...]
+
+
+class Shown(NamedTuple):
+    """One run as a gallery shows it.
+
+    Attributes:
+        ranking: of its test; all runs of a gallery have the same queries and photos in the same order.
+        sketches: thumbnails of the sketches as it saw them, in query order, `(Q, H, W, 3)`.
+    """
+
+    ranking: Ranking
+    sketches: UInt8Array
 
 
 def data_uri(image: UInt8Array, kind: Literal["JPEG", "PNG"] = "JPEG") -> str:
@@ -74,40 +86,38 @@ def pick_queries(ranks: npt.NDArray[np.int64], count: int = 8, seed: int = 0) ->
 
 
 def build_gallery(
-    rankings: Sequence[tuple[str, Ranking]],
-    photos: UInt8Array,
-    sketches: UInt8Array,
-    count: int = 8,
-    top: int = 8,
-    seed: int = 0,
+    systems: Mapping[str, Mapping[str, Shown]], photos: UInt8Array, count: int = 6, top: int = 6, seed: int = 0
 ) -> list[Query]:
-    """The answers of several systems to the same queries.
+    """The answers of several systems to the same queries, at several levels of detail.
 
     Args:
-        rankings: system name and ranking; all over the same queries and the same gallery.
+        systems: by the name of a system, and in it by level of detail, the run that is shown. The queries are chosen by
+            the first level of each.
         photos: thumbnails in gallery order, `(G, H, W, 3)`.
-        sketches: thumbnails in query order, `(Q, H, W, 3)`.
         count: number of queries.
-        top: photos shown a system.
+        top: photos shown a run.
         seed: seed of the choice of queries.
     """
-    first = rankings[0][1]
-    chosen = pick_queries(np.stack([np.asarray(ranking.ranks) for _, ranking in rankings]), count, seed)
+    first = [next(iter(levels.values())).ranking for levels in systems.values()]
+    chosen = pick_queries(np.stack([ranking.ranks for ranking in first]), count, seed)
+    target = first[0].target
 
-    def answer(system: str, ranking: Ranking, query: int) -> Answer:
-        true = int(ranking.target[query])
-        cells = (
-            Cell(str(ranking.gallery_ids[g]), data_uri(photos[g]), int(g) == true) for g in ranking.top[query][:top]
+    def answer(detail: str, shown: Shown, query: int) -> Answer:
+        nearest = shown.ranking.top[query][:top]
+        found = (
+            Photo(str(shown.ranking.gallery_ids[g]), data_uri(photos[g]), int(g) == int(target[query])) for g in nearest
         )
-        return Answer(system, int(ranking.ranks[query]), tuple(cells))
+        return Answer(detail, data_uri(shown.sketches[query]), int(shown.ranking.ranks[query]), tuple(found))
 
     return [
         Query(
-            query_id=str(first.query_ids[q]),
-            photo_id=str(first.gallery_ids[int(first.target[q])]),
-            sketch=data_uri(sketches[q]),
-            photo=data_uri(photos[int(first.target[q])]),
-            answers=tuple(answer(system, ranking, q) for system, ranking in rankings),
+            query_id=str(first[0].query_ids[q]),
+            photo_id=str(first[0].gallery_ids[int(target[q])]),
+            photo=data_uri(photos[int(target[q])]),
+            answers=tuple(
+                (system, tuple(answer(detail, shown, q) for detail, shown in levels.items()))
+                for system, levels in systems.items()
+            ),
         )
         for q in chosen
     ]

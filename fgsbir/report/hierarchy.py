@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -60,12 +60,16 @@ class MergeTree:
 
 
 @dataclass(frozen=True)
-class AttentionLevel:
-    """Co-attention of one level: two small maps, rows sketch nodes, columns photo nodes."""
+class LevelView:
+    """One level: its nodes over sketch and photo, and two small maps of co-attention, rows sketch, columns photo nodes.
+
+    A system without co-attention has no maps.
+    """
 
     title: str
-    to_photo: Markup
-    to_sketch: Markup
+    picture: Markup
+    to_photo: Markup | None
+    to_sketch: Markup | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class HierarchyView:
     sketch_tree: Markup
     photo_tree: Markup
     attention: Markup | None
-    levels: tuple[AttentionLevel, ...]
+    levels: tuple[LevelView, ...]
 
 
 def build_hierarchy(example: Mapping[str, Any], photo: UInt8Array, prefix: str) -> HierarchyView:
@@ -101,8 +105,7 @@ def build_hierarchy(example: Mapping[str, Any], photo: UInt8Array, prefix: str) 
         f'<image id="{prefix}-photo" width="100" height="100" preserveAspectRatio="none" href="{data_uri(photo)}"/>',
         *(_photo_symbol(node, members, boxes, prefix) for node, members in enumerate(photo_tree.members)),
     ]
-    # A system without co-attention stores its levels without maps.
-    levels = [level for level in example["levels"] if level.get("sketch_to_photo") is not None]
+    levels = example["levels"]
     return HierarchyView(
         query_id=str(example["query"]),
         photo_id=str(example["photo"]),
@@ -115,8 +118,11 @@ def build_hierarchy(example: Mapping[str, Any], photo: UInt8Array, prefix: str) 
         ),
         sketch_tree=_tree(sketch_tree, f"{prefix}-s", "Merge tree of the strokes"),
         photo_tree=_tree(photo_tree, f"{prefix}-p", "Merge tree of the photo regions"),
-        attention=_attention(levels[0], prefix) if levels else None,
-        levels=tuple(_level(i, level) for i, level in enumerate(levels, start=1)),
+        attention=_attention(levels[0], prefix) if levels and _has_maps(levels[0]) else None,
+        levels=tuple(
+            _level(i, level, later, _Branches(strokes, boxes, sketch_tree.members, photo_tree.members), prefix)
+            for i, (level, later) in enumerate(zip(levels, [*levels[1:], None], strict=True), start=1)
+        ),
     )
 
 
@@ -232,8 +238,24 @@ def _heat(values: Any) -> tuple[str, int, int, float]:
     return data_uri(image, "PNG"), weights.shape[0], weights.shape[1], peak
 
 
-def _level(number: int, level: Mapping[str, Any]) -> AttentionLevel:
-    """The two maps of one level, both with rows of sketch nodes and columns of photo nodes."""
+class _Branches(NamedTuple):
+    """The leaves of one example, and those under each node of its trees."""
+
+    strokes: Sequence[Sequence[Sequence[float]]]
+    boxes: Sequence[Sequence[float]]
+    sketch: list[list[int]]
+    photo: list[list[int]]
+
+
+def _has_maps(level: Mapping[str, Any]) -> bool:
+    """Whether a level has co-attention."""
+    return level.get("sketch_to_photo") is not None
+
+
+def _level(
+    number: int, level: Mapping[str, Any], later: Mapping[str, Any] | None, branches: _Branches, prefix: str
+) -> LevelView:
+    """A level, whose nodes that the `later` one lacks are fused in it."""
 
     def small(values: Any, label: str) -> Markup:
         uri, rows, columns, peak = _heat(values)
@@ -243,12 +265,70 @@ def _level(number: int, level: Mapping[str, Any]) -> AttentionLevel:
             f'</title><image class="pixels" href="{uri}" width="100%" height="100%" preserveAspectRatio="none"/></svg>'
         )
 
-    title = f"{len(level['sketch_nodes'])} × {len(level['photo_nodes'])}"
-    return AttentionLevel(
-        f"Level {number}: {title}",
-        small(level["sketch_to_photo"], "attention of the sketch over the photo"),
-        small(np.asarray(level["photo_to_sketch"]).T, "attention of the photo over the sketch"),
+    to_photo = to_sketch = None
+    if _has_maps(level):
+        to_photo = small(level["sketch_to_photo"], "attention of the sketch over the photo")
+        to_sketch = small(np.asarray(level["photo_to_sketch"]).T, "attention of the photo over the sketch")
+    title = f"Level {number}: {len(level['sketch_nodes'])} × {len(level['photo_nodes'])}"
+    return LevelView(title, _level_picture(title, level, later, branches, prefix), to_photo, to_sketch)
+
+
+def _level_picture(
+    title: str, level: Mapping[str, Any], later: Mapping[str, Any] | None, branches: _Branches, prefix: str
+) -> Markup:
+    """The nodes of a level over sketch and photo, a colour each, and from each sketch node to where it attends most.
+
+    A node has the colour of its first leaf. The nodes that are fused next are drawn heavier.
+    """
+    right = 120  # where the photo's frame begins; both are 100 x 100
+    kept = {name: set(later[name] if later else []) for name in ("sketch_nodes", "photo_nodes")}
+
+    def weight(name: str, node: int) -> str:
+        return ' class="fused"' if len(level[name]) > 1 and node not in kept[name] else ""
+
+    ink, regions, links = [], [], []
+    for node in level["sketch_nodes"]:
+        leaves = branches.sketch[node]
+        uses = [
+            f'<use href="#{prefix}-k{i}" stroke="{_colour(min(leaves))}"/>'
+            for i in leaves
+            if i < len(branches.strokes)  # behind the strokes is the node of the whole sketch, without ink of its own
+        ]
+        ink.append(f"<g{weight('sketch_nodes', node)}>{''.join(uses)}</g>")
+    for node in level["photo_nodes"]:
+        leaves = branches.photo[node]
+        boxes = "".join(_box(branches.boxes[i], _colour(min(leaves))) for i in leaves)
+        regions.append(f"<g{weight('photo_nodes', node)}>{boxes}</g>")
+    if _has_maps(level):
+        attention = np.asarray(level["sketch_to_photo"], dtype=np.float64).reshape(len(level["sketch_nodes"]), -1)
+        for node, weights in zip(level["sketch_nodes"], attention, strict=True):
+            x1, y1 = _centre_of_strokes(branches, branches.sketch[node])
+            x2, y2 = _centre_of_boxes(branches, branches.photo[level["photo_nodes"][int(weights.argmax())]])
+            links.append(
+                f'<path class="link" d="M{x1:.1f} {y1:.1f}L{right + x2:.1f} {y2:.1f}" '
+                f'stroke="{_colour(min(branches.sketch[node]))}" stroke-opacity="{0.25 + 0.75 * weights.max():.2f}"/>'
+            )
+    paper = '<rect class="paper" width="100" height="100" rx="2"/>'
+    return Markup(
+        f'<svg class="level" viewBox="0 0 {right + 100} 100" role="img" aria-label="{escape(title)}">'
+        f'{paper}{"".join(ink)}<g transform="translate({right})">{paper}<use href="#{prefix}-photo" opacity="0.45"/>'
+        f"{''.join(regions)}</g>{''.join(links)}</svg>"
     )
+
+
+def _centre_of_strokes(branches: _Branches, leaves: Sequence[int]) -> tuple[float, float]:
+    """Middle of the ink of a sketch node; the node of the whole sketch, behind the strokes, has all of it."""
+    own = range(len(branches.strokes)) if max(leaves) >= len(branches.strokes) else leaves
+    points = 100 * np.concatenate([np.asarray(branches.strokes[i], dtype=np.float64).reshape(-1, 2) for i in own])
+    x, y = (points.min(axis=0) + points.max(axis=0)) / 2
+    return float(x), float(y)
+
+
+def _centre_of_boxes(branches: _Branches, leaves: Sequence[int]) -> tuple[float, float]:
+    """Mean of the middles of the regions of a photo node."""
+    boxes = 100 * np.asarray([branches.boxes[i] for i in leaves], dtype=np.float64)
+    x, y = (boxes[:, :2] + boxes[:, 2:]).mean(axis=0) / 2
+    return float(x), float(y)
 
 
 def _attention(level: Mapping[str, Any], prefix: str) -> Markup:

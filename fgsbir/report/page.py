@@ -1,64 +1,74 @@
-"""One self-contained HTML page about the finished runs below a folder."""
+"""The report on the finished runs below a folder: one self-contained page, and its tables and figures as files."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
-from typing import Any
+from statistics import mean
 
-import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.report.gallery import Query, build_gallery
+from fgsbir.report.cells import DATASETS, DETAILS, METHODS, REGIONS, detail_of, stem_of
+from fgsbir.report.collected import Dataset, Group, Run, load_runs
+from fgsbir.report.figures import Curve, inline, region_figure, training_figure, write_figure
+from fgsbir.report.formats import templates, write_table
+from fgsbir.report.gallery import Query, Shown, build_gallery
 from fgsbir.report.hierarchy import HierarchyView, build_hierarchy
-from fgsbir.retrieval.ranking import Ranking, bootstrap_interval
-from fgsbir.runs.folder import Result, RunFolder, find_runs
+from fgsbir.report.paper_tables import REFERENCE, paper_tables
+from fgsbir.report.run_tables import cost_table, every_run, region_table
+from fgsbir.report.table import Table
+from fgsbir.runs.folder import Result
 
+SYSTEM = "Proposed"
 SEED = 0  # of every choice by chance on the page; the page says so
-QUERIES = 8
-TOP = 8
+QUERIES = 6
+TOP = 6
 EXAMPLES = 2
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run: its folder, and from it the scores and the test ranking."""
+class Drawn:
+    """A figure: its file's name, and as the page shows it."""
 
-    folder: RunFolder
-    result: Result
-    ranking: Ranking
-
-    @property
-    def name(self) -> str:
-        """How the run's system is called on the page."""
-        return f"{self.result.system} ({self.result.recipe})"
+    name: str
+    figure: Figure
+    markup: Markup
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of the results table: its heading, the field of `result.json`, and how to print a value.
+class Part:
+    """All the page says of one recipe on one dataset.
 
     Args:
-        best: `max` or `min` where the best value of a dataset is set in bold, else None.
+        name: of the recipe.
+        anchor: unique on the page.
+        folder: of its files.
+        tables: of the paper, then of the regions.
+        costs: what the systems cost.
+        regions: figure; None where not run.
+        curves: figure; None where nothing was trained.
+        gallery: queries; none without thumbnails.
+        hierarchy_system: whose hierarchies are shown.
+        hierarchies: the best and the worst ranked.
     """
 
-    title: str
-    field: str
-    show: Callable[[Any], str] = str
-    best: Callable[[Sequence[float]], float] | None = None
-
-
-@dataclass(frozen=True)
-class TableCell:
-    """One printed value."""
-
-    text: str
-    is_best: bool = False
+    name: str
+    anchor: str
+    folder: str
+    tables: tuple[Table, ...]
+    costs: Table | None
+    regions: Drawn | None
+    curves: Drawn | None
+    gallery: tuple[Query, ...]
+    hierarchy_system: str
+    hierarchies: tuple[HierarchyView, ...]
 
 
 @dataclass(frozen=True)
@@ -67,208 +77,205 @@ class Section:
 
     title: str
     anchor: str
+    folder: str
     facts: tuple[tuple[str, str], ...]
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[TableCell, ...], ...]
-    curves: Markup | None
-    gallery: tuple[Query, ...]
-    hierarchy_system: str
-    hierarchies: tuple[HierarchyView, ...]
+    parts: tuple[Part, ...]
+    runs: Table
 
 
-def write_report(runs: Path, out: Path) -> Path:
-    """Writes the report page.
+def write_report(runs: Path, out: Path, reference: str = REFERENCE, system: str = SYSTEM) -> Path:
+    """Writes the report.
 
     Args:
         runs: a folder with run folders at any depth below it; unfinished runs are passed over.
-        out: the folder of the page, made if it is missing.
+        out: the folder of the report, made if it is missing. Files of an earlier report are overwritten.
+        reference: the row of the paper's tables that differences are tested against.
+        system: the row that is shown beside it in the galleries; where it was not run, the best other one.
 
     Returns:
-        The page, `out/index.html`; it needs no other file and no network.
+        The page, `out/index.html`, which needs no other file and no network. Beside it are `tables/` (Markdown, LaTeX,
+        CSV, HTML) and `figures/` (SVG, PDF, PNG).
 
     Raises:
-        InputError: if there is no finished run, a run is damaged, or the page cannot be written.
+        InputError: if there is no finished run, a run is damaged, a row is unknown, or a file cannot be written.
     """
-    found = [Run(folder, folder.read_result(), folder.read_ranking()) for folder in find_runs(runs)]
-    if not found:
-        raise InputError(
-            runs, "holds no finished run", "make some with `make demo`, or with `fgsbir fit` and `fgsbir test`"
+    for option, row in (("--reference", reference), ("--system", system)):
+        if row not in METHODS:
+            raise InputError(option, f"'{row}' is no row of the paper's tables", f"use one of {', '.join(METHODS)}")
+    found = load_runs(runs)
+    sections = [_section(i, dataset, found, reference, system) for i, dataset in enumerate(found)]
+    names = {dataset.name for dataset in found}
+    others = [Dataset(name) for name in DATASETS.values() if name not in names]
+    results = [run.result for dataset in found for group in dataset.groups for run in group.runs]
+    html = (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            sections=sections,
+            others=[(dataset.title, tables) for dataset in others if (tables := paper_tables(dataset, "", reference))],
+            n_runs=len(results),
+            finished=max(result.finished for result in results).replace("T", " ").removesuffix("+00:00"),
+            seed=SEED,
+            top=TOP,
+            reference=reference,
         )
-    groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for run in found:
-        groups[run.result.dataset, run.result.split_hash].append(run)
-    environment = Environment(
-        loader=PackageLoader("fgsbir.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
-    html = environment.get_template("report.html.j2").render(
-        sections=[_section(i, members) for i, (_, members) in enumerate(sorted(groups.items()))],
-        n_runs=len(found),
-        finished=max(run.result.finished for run in found),
-        seed=SEED,
-        top=TOP,
-    )
+    for section in sections:
+        write_table(section.runs, out / "tables" / section.folder)
+        for part in section.parts:
+            for table in (*part.tables, *([part.costs] if part.costs else [])):
+                write_table(table, out / "tables" / section.folder / part.folder)
+            for drawn in (part.regions, part.curves):
+                if drawn is not None:
+                    write_figure(drawn.figure, out / "figures" / section.folder / part.folder, drawn.name)
     page = out / "index.html"
     with atomic_write(page, "w") as file:
         file.write(html)
     return page
 
 
-def _section(number: int, runs: Sequence[Run]) -> Section:
-    """One dataset and split: its runs best first, then chance."""
-    runs = sorted(runs, key=lambda run: (-run.result.acc1, run.name, run.result.seed))
-    shown = _one_run_a_system(runs)
-    illustrated = [run for run in shown if run.folder.thumbnails.exists()]
-    explained = [run for run in illustrated if run.folder.hierarchy.exists()]
-    columns, rows = _table(runs)
+def _section(number: int, dataset: Dataset, found: Sequence[Dataset], reference: str, system: str) -> Section:
+    """One dataset and test split."""
+    results = [run.result for group in dataset.groups for run in group.runs]
+    several = sum(other.name == dataset.name for other in found) > 1
     return Section(
-        title=runs[0].result.dataset,
+        title=f"{dataset.title}, split {results[0].split_hash}" if several else dataset.title,
         anchor=f"dataset-{number}",
-        facts=_facts([run.result for run in runs]),
-        columns=columns,
-        rows=rows,
-        curves=_curves([(f"{run.name}, seed {run.result.seed}", _val_curve(run.folder)) for run in runs]),
-        gallery=_gallery(shown, illustrated[0].folder) if illustrated else (),
-        hierarchy_system=explained[0].name if explained else "",
-        hierarchies=_hierarchies(explained[0], f"h{number}") if explained else (),
+        folder=_as_folder(f"{dataset.name}-{results[0].split_hash}" if several else dataset.name),
+        facts=_facts(results),
+        parts=tuple(
+            _part(f"d{number}r{i}", dataset, recipe, reference, system) for i, recipe in enumerate(dataset.recipes)
+        ),
+        runs=every_run(dataset),
     )
 
 
-def _one_run_a_system(runs: Sequence[Run]) -> list[Run]:
-    """The run of lowest seed of each system and recipe, in the order of `runs`."""
-    chosen: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: run.result.seed):
-        chosen.setdefault(run.name, run)
-    return [run for run in runs if chosen[run.name] is run]
+def _as_folder(name: str) -> str:
+    """A name that a run gave itself, as that of one folder."""
+    return re.sub(r"[^\w+-]+", "-", name)
 
 
 def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
     """How the runs of one dataset were measured."""
     first = results[0]
+
+    def values(of: Callable[[Result], str]) -> str:
+        return "; ".join(sorted({of(result) for result in results}))
+
     return (
-        ("Test sketches", f"{first.n_test:,}"),
+        ("Test sketches (N_test)", f"{first.n_test:,}"),
         ("Gallery photos", f"{first.n_gallery:,}"),
         ("Split", first.split_hash),
-        ("Hardware", "; ".join(sorted({result.hardware for result in results}))),
-        ("Commit", ", ".join(sorted({result.commit or "unknown" for result in results}))),
+        ("Runs", f"{len(results)}, seeds {', '.join(map(str, sorted({result.seed for result in results})))}"),
+        ("Hardware", values(lambda result: result.hardware)),
+        ("Commit", values(lambda result: (result.commit or "unknown")[:7])),
+        ("torch", values(lambda result: result.versions.get("torch", "unknown"))),
     )
 
 
-def _table(runs: Sequence[Run]) -> tuple[tuple[Column, ...], tuple[tuple[TableCell, ...], ...]]:
-    """The results table: one row a run, then the row of guessing."""
-    columns = (
-        Column("System", "system"),
-        Column("Recipe", "recipe"),
-        Column("Seed", "seed"),
-        Column("acc@1 %", "acc1", "{:.2f}".format, max),
-        Column("95 % interval", "interval"),
-        Column("acc@5 %", "acc5", "{:.2f}".format, max),
-        Column("acc@10 %", "acc10", "{:.2f}".format, max),
-        Column("Mean rank", "mean_rank", "{:.2f}".format, min),
-        Column("MRR", "mrr", "{:.3f}".format, max),
-        Column("Parameters", "parameters", _count),
-        Column("Training", "train_seconds", _duration),
-        Column("Sketches", "n_test", "{:,}".format),
+def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: str) -> Part:
+    """One recipe."""
+    regions = region_table(dataset, recipe)
+    pair = _two_systems(dataset, recipe, reference, system)
+    explained = [group for group in reversed(pair) if _is_explained(group)]
+    explained += sorted(
+        (g for g in dataset.groups if g.first.recipe == recipe and detail_of(g.stem) == "full" and _is_explained(g)),
+        key=lambda group: -group.first.acc1,
     )
-    values = [{**run.result.to_dict(), "interval": _interval(run.ranking)} for run in runs]
-    best = {c.field: c.best([row[c.field] for row in values]) for c in columns if c.best is not None}
-    rows = [
-        tuple(TableCell(c.show(row[c.field]), c.field in best and row[c.field] == best[c.field]) for c in columns)
-        for row in values
-    ]
-    guess: dict[str, Any] = {"system": "chance", **chance(runs[0].result.n_gallery)}
-    rows.append(tuple(TableCell(c.show(guess[c.field]) if c.field in guess else "–") for c in columns))
-    return columns, tuple(rows)
+    return Part(
+        name=recipe,
+        anchor=anchor,
+        folder=_as_folder(recipe),
+        tables=(*paper_tables(dataset, recipe, reference), *([regions] if regions else [])),
+        costs=cost_table(dataset, recipe),
+        regions=_regions(anchor, regions, f"ours, {dataset.title}, {recipe}") if regions else None,
+        curves=_curves(anchor, dataset, recipe),
+        gallery=_gallery(dataset, recipe, pair),
+        hierarchy_system=explained[0].first.system if explained else "",
+        hierarchies=_hierarchies(explained[0].runs[0], anchor) if explained else (),
+    )
 
 
-def chance(gallery: int) -> dict[str, float]:
-    """What guessing scores on average: the true photo is equally likely at each of `gallery` ranks."""
-    ranks = np.arange(1, gallery + 1)
-    return {
-        **{f"acc{k}": 100 * min(k, gallery) / gallery for k in (1, 5, 10)},
-        "mean_rank": float(ranks.mean()),
-        "mrr": float((1 / ranks).mean()),
-    }
+def _two_systems(dataset: Dataset, recipe: str, reference: str, system: str) -> list[Group]:
+    """On full sketches: the reference, and behind it `system` or the best of the others; those that were run."""
+    ranked = sorted(dataset.groups, key=lambda group: -group.first.acc1)
+    ranked = [group for group in ranked if group.first.recipe == recipe and detail_of(group.stem) == "full"]
+    first = [group for group in ranked if group.stem == stem_of(reference)][:1]
+    others = [group for group in ranked if group not in first]
+    return first + sorted(others, key=lambda group: group.stem != stem_of(system))[:1]
 
 
-def _interval(ranking: Ranking) -> str:
-    """The bootstrap interval of acc@1 in percent; the sketches of one photo are drawn together."""
-    low, high = bootstrap_interval(ranking.ranks, ranking.target)
-    return f"{low:.1f} – {high:.1f}"
+def _is_explained(group: Group) -> bool:
+    """Whether the run of lowest seed has hierarchies and the pictures to draw them over."""
+    folder = group.runs[0].folder
+    return folder.hierarchy.exists() and folder.thumbnails.exists()
 
 
-def _count(value: int | None) -> str:
-    """A number of parameters."""
-    if not value:
-        return "none"
-    return f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value:,}"
+def _regions(anchor: str, table: Table, ours: str) -> Drawn:
+    """The region figure of a region table."""
+    accuracy: dict[str, list[tuple[float, float]]] = {"paper, ChairV2": [], ours: []}
+    seconds: dict[str, list[tuple[float, float]]] = {"paper, ChairV2": [], ours: []}
+    bars = []
+    for k, *cells in table.parts[0]:
+        (x,), (paper_accuracy,), (paper_seconds,), own, own_seconds, _ = (cell.values for cell in (k, *cells))
+        accuracy["paper, ChairV2"].append((x, paper_accuracy))
+        seconds["paper, ChairV2"].append((x, paper_seconds))
+        accuracy[ours].append((x, own[0] if own else nan))
+        seconds[ours].append((x, own_seconds[0] if own_seconds else nan))
+        bars.append((own[0] - own[2], own[3] - own[0]) if own else (nan, nan))
+    curves = [Curve(name, points, bars if name == ours else ()) for name, points in accuracy.items()]
+    figure = region_figure(curves, [Curve(*item) for item in seconds.items()])
+    label = "acc@1 and seconds a query over the number of regions, the paper's and ours; the table has the numbers"
+    return Drawn("regions", figure, inline(figure, f"{anchor}-regions", label))
 
 
-def _duration(seconds: float | None) -> str:
-    """A span of time in its natural unit."""
-    if not seconds:
-        return "none"
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+def training_curves(dataset: Dataset, recipe: str) -> tuple[list[Curve], list[Curve]]:
+    """Training loss and val acc@1 over epochs, of the systems on full sketches with 16 regions that were trained."""
+    variants = tuple(suffix for suffix in REGIONS.values() if suffix)
+    losses, accuracies = [], []
+    for group in dataset.groups:
+        if group.first.recipe != recipe or detail_of(group.stem) != "full" or group.stem.endswith(variants):
+            continue
+        if points := _mean_curve(group, "val/acc1"):
+            accuracies.append(Curve(dataset.label(group), points))
+            losses.append(Curve(dataset.label(group), _mean_curve(group, "train/loss") or [(nan, nan)]))
+    return losses, accuracies
 
 
-def _val_curve(folder: RunFolder) -> list[tuple[float, float]]:
-    """Epoch and val acc@1 (percent) of every validation in `metrics.csv`; none where nothing was trained."""
-    if not folder.metrics.exists():
-        return []
-    return [(row["epoch"], row["val/acc1"]) for row in folder.read_metrics() if "val/acc1" in row and "epoch" in row]
-
-
-def _curves(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> Markup | None:
-    """A line a run, val acc@1 (0 to 100 %) over epochs; the template's CSS colours the lines `c0`, `c1`, ..."""
-    drawn = [(name, points) for name, points in curves if points]
-    if not drawn:
+def _curves(anchor: str, dataset: Dataset, recipe: str) -> Drawn | None:
+    """The figure of training; None where nothing was trained."""
+    losses, accuracies = training_curves(dataset, recipe)
+    if not accuracies:
         return None
-    left, top, width, height = 44, 12, 640, 250
-    last = max(x for _, points in drawn for x, _ in points) or 1.0
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return left + width * x / last, top + height * (1 - y / 100)
-
-    parts = []
-    for percent in range(0, 101, 20):
-        down = place(0, percent)[1]
-        parts.append(f'<path class="grid" d="M{left} {down:.1f}h{width}"/>')
-        parts.append(f'<text x="{left - 8}" y="{down + 4:.1f}" text-anchor="end">{percent}</text>')
-    for tick in range(0, int(last) + 1, max(1, round(last / 8))):
-        across = place(tick, 0)[0]
-        parts.append(f'<text x="{across:.1f}" y="{top + height + 20}" text-anchor="middle">{tick}</text>')
-    for i, (name, points) in enumerate(drawn):
-        places = [place(x, y) for x, y in points]
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        parts.append(f'<g class="c{i % 6}"><polyline points="{line}"/>')
-        for (epoch, value), (x, y) in zip(points, places, strict=True):
-            text = f"{escape(name)}, epoch {epoch:.0f}: {value:.2f} %"
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{text}</title></circle>')
-        parts.append("</g>")
-    legend = "".join(f'<li class="c{i % 6}">{escape(name)}</li>' for i, (name, _) in enumerate(drawn))
-    view = f"0 0 {left + width + 16} {top + height + 28}"
-    return Markup(
-        f'<svg class="curves" viewBox="{view}" role="img" aria-label="acc@1 on the val split over epochs, in percent">'
-        f'{"".join(parts)}</svg><ul class="legend">{legend}</ul>'
-    )
+    figure = training_figure(losses, accuracies)
+    label = "acc@1 on the val split and training loss over epochs, a line a system"
+    return Drawn("training", figure, inline(figure, f"{anchor}-training", label))
 
 
-def _gallery(runs: Sequence[Run], pictures: RunFolder) -> tuple[Query, ...]:
-    """The answers of all `runs` to the same queries, with the thumbnails of one of them."""
-    first = runs[0]
-    for run in runs[1:]:
-        for name in ("query_ids", "gallery_ids"):
-            if not np.array_equal(getattr(run.ranking, name), getattr(first.ranking, name)):
-                problem = f"its {name} are in another order than those of {first.folder.path}"
-                raise InputError(run.folder.ranking, problem, "test both runs again with one version")
-    photos, sketches = pictures.read_thumbnails()
-    return tuple(build_gallery([(run.name, run.ranking) for run in runs], photos, sketches, QUERIES, TOP, SEED))
+def _mean_curve(group: Group, figure: str) -> list[tuple[float, float]]:
+    """A logged figure over epochs, the mean of the seeds where all have it; none where nothing was trained."""
+    by_epoch: dict[float, list[float]] = defaultdict(list)
+    for run in group.runs:
+        for row in run.folder.read_metrics() if run.folder.metrics.exists() else []:
+            if figure in row and "epoch" in row:
+                by_epoch[row["epoch"]].append(row[figure])
+    return [(epoch, mean(found)) for epoch, found in sorted(by_epoch.items()) if len(found) == len(group.runs)]
+
+
+def _gallery(dataset: Dataset, recipe: str, pair: Sequence[Group]) -> tuple[Query, ...]:
+    """The answers of two systems at all levels of detail, each from the run of lowest seed."""
+    photos, systems = None, {}
+    for group in pair:
+        levels = {}
+        for detail, suffix in DETAILS.items():
+            same = [group] if detail == "full" else dataset.filling(recipe, group.stem + suffix)
+            if same and same[0].runs[0].folder.thumbnails.exists():
+                thumbnails = same[0].runs[0].folder.read_thumbnails()
+                photos = thumbnails.photos if photos is None else photos
+                levels[detail] = Shown(same[0].runs[0].ranking, thumbnails.sketches)
+        if levels:
+            systems[group.first.system] = levels
+    return tuple(build_gallery(systems, photos, QUERIES, TOP, SEED)) if photos is not None else ()
 
 
 def _hierarchies(run: Run, prefix: str) -> tuple[HierarchyView, ...]:

@@ -184,7 +184,7 @@ def bootstrap_interval(
     (Efron and Tibshirani 1993, chapter 13).
 
     Args:
-        ranks: `(Q,)`.
+        ranks: `(Q,)`, or `(R, Q)` of R runs of one system on the same queries, for the interval of their mean acc@k.
         groups: the photo of each query, `(Q,)`, any type that compares.
         k: the k of acc@k.
         samples: number of bootstrap samples.
@@ -197,8 +197,7 @@ def bootstrap_interval(
     Raises:
         ValueError: if there are no ranks, or not one group a rank.
     """
-    hits = (_as_ranks(ranks) <= k).astype(np.float64)
-    accuracies = 100.0 * _resampled_means(hits, groups, samples, seed)
+    accuracies = 100.0 * _resampled_means(_hit_shares(ranks, k), groups, samples, seed)
     low, high = np.quantile(accuracies, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return float(low), float(high)
 
@@ -217,8 +216,8 @@ def paired_test(
     1993, chapter 16); the smallest p-value is `1 / (samples + 1)`.
 
     Args:
-        ranks_a: ranks of system A, `(Q,)`.
-        ranks_b: ranks of system B for the same queries in the same order, `(Q,)`.
+        ranks_a: ranks of system A, `(Q,)`, or `(R, Q)` of R runs of it, whose mean acc@k is compared.
+        ranks_b: ranks of system B for the same queries in the same order, likewise; it may have another R.
         groups: the photo of each query, `(Q,)`, to draw whole photos; without it, queries are drawn.
         k: the k of acc@k.
         samples: number of bootstrap samples.
@@ -230,16 +229,22 @@ def paired_test(
     Raises:
         ValueError: if there are no ranks, or the lengths differ.
     """
-    hits_a, hits_b = _as_ranks(ranks_a) <= k, _as_ranks(ranks_b) <= k
+    hits_a, hits_b = _hit_shares(ranks_a, k), _hit_shares(ranks_b, k)
     if len(hits_a) != len(hits_b):
         raise ValueError(f"{len(hits_a)} and {len(hits_b)} ranks cannot be paired")
-    differences = hits_a.astype(np.float64) - hits_b
+    differences = hits_a - hits_b
     observed = differences.mean()
     shifted = _resampled_means(differences, np.arange(len(hits_a)) if groups is None else groups, samples, seed)
     shifted -= observed
     # Equal values may differ in the last bit; they must count as equal.
     extreme = np.count_nonzero(np.abs(shifted) >= abs(observed) - 1e-12)
     return 100.0 * float(observed), (extreme + 1) / (samples + 1)
+
+
+def _hit_shares(ranks: npt.ArrayLike, k: int) -> Float64Array:
+    """For each query, the share of the runs that find its photo among the first `k`, `(Q,)`."""
+    shares: Float64Array = np.mean([_as_ranks(run) <= k for run in np.atleast_2d(ranks)], axis=0)
+    return shares
 
 
 def _resampled_means(values: Float64Array, groups: npt.ArrayLike, samples: int, seed: int) -> Float64Array:

@@ -25,7 +25,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path, PurePath
 from types import UnionType
 from typing import IO, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
@@ -94,6 +94,9 @@ def config_hash(config: Mapping[str, Any]) -> str:
         >>> config_hash({"lr": 1e-4, "steps": 2}) == config_hash({"steps": 2.0, "lr": 0.0001, "wandb": {"mode": "off"}})
         True
     """
+    data = config.get("data")
+    if isinstance(data, Mapping) and "seed" in data:  # it follows seed_everything
+        config = {**config, "data": {**data, "seed": 0}}
     text = json.dumps(_canonical(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -149,6 +152,11 @@ class Result:
         hardware: one line.
         versions: of fgsbir and the packages that decide the result.
         finished: UTC, ISO 8601.
+        all_parameters: frozen ones included. This and the next are None in a result of an earlier version.
+        sketch_flops: to encode a sketch of 10 strokes; `photo_flops`: a photo with the experiment's number of regions.
+        pair_flops: to match the two.
+        query_ms: time a test query, in milliseconds: to encode it, and to match it with the whole gallery.
+        peak_memory_mib: until the end of the test, of the GPU's tensors, else of the process.
     """
 
     system: str
@@ -174,6 +182,12 @@ class Result:
     hardware: str
     versions: dict[str, str]
     finished: str
+    all_parameters: int | None = None
+    sketch_flops: int | None = None
+    photo_flops: int | None = None
+    pair_flops: int | None = None
+    query_ms: float | None = None
+    peak_memory_mib: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The figures by name, in the order above."""
@@ -181,7 +195,7 @@ class Result:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Result:
-        """Builds a result from what `to_dict` gave; names it does not know are left out.
+        """Builds a result from what `to_dict` gave, now or in an earlier version; names it does not know are left out.
 
         Raises:
             ValueError: naming the figure that is missing or of the wrong type.
@@ -189,10 +203,11 @@ class Result:
         hints = get_type_hints(cls)
         for field in fields(cls):
             if field.name not in data:
-                raise ValueError(f"'{field.name}' is missing")
-            if not _fits(data[field.name], hints[field.name]):
+                if field.default is MISSING:
+                    raise ValueError(f"'{field.name}' is missing")
+            elif not _fits(data[field.name], hints[field.name]):
                 raise ValueError(f"'{field.name}' is {data[field.name]!r}")
-        return cls(**{name: data[name] for name in hints})
+        return cls(**{name: data[name] for name in hints if name in data})
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -20,6 +20,7 @@ from fgsbir.retrieval.ranking import Ranking, summarise
 from fgsbir.runs.environment import git_commit, hardware, versions
 from fgsbir.runs.folder import THUMBNAIL_SIZE, Result, RunFolder
 from fgsbir.systems.base import System
+from fgsbir.systems.cost import STROKES, measure, peak_memory
 from fgsbir.systems.explanation import Explainable
 
 EXPLAINED = 12
@@ -86,8 +87,10 @@ class RunRecorder(Callback):
             file.write(text.getvalue().encode())
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
+        """Starts the clock, and forgets the memory that a training took before."""
         self._since = time.perf_counter()
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves ranking, thumbnails and merge trees, and last the result."""
@@ -95,7 +98,7 @@ class RunRecorder(Callback):
         assert isinstance(pl_module, System)
         assert isinstance(data, SketchPhotoData)
         assert pl_module.test_ranking is not None
-        seconds = time.perf_counter() - self._since
+        seconds, memory = time.perf_counter() - self._since, peak_memory(pl_module.device)
         queries, gallery = data.queries("test"), data.gallery("test")
         places = pl_module.test_ranking
         order = [int(i) for i in places.query_ids]
@@ -110,6 +113,7 @@ class RunRecorder(Callback):
         if isinstance(pl_module, Explainable):
             self.run.write_hierarchy(_explanations(pl_module, pl_module.device, queries, gallery, ranking, order))
         trained = self._trained()
+        cost = measure(pl_module, data.rendering, STROKES, data.rendering.num_regions)
         figures: dict[str, Any] = summarise(ranking.ranks)
         self.run.write_result(
             Result(
@@ -130,6 +134,12 @@ class RunRecorder(Callback):
                 hardware=hardware(),
                 versions=versions(),
                 finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                all_parameters=cost.parameters,
+                sketch_flops=cost.sketch,
+                photo_flops=cost.photo,
+                pair_flops=cost.pair,
+                query_ms=None if pl_module.query_seconds is None else round(1000 * pl_module.query_seconds, 4),
+                peak_memory_mib=round(memory, 1),
             )
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.runs.folder import find_runs
+from fgsbir.runs.folder import Result, find_runs
 
 Row = dict[str, Any]
 
@@ -37,10 +37,19 @@ COLUMNS = {
     "hardware": "s",
     "torch": "s",
     "finished": "s",
+    "all_parameters": "d",
+    "sketch_flops": "d",
+    "photo_flops": "d",
+    "pair_flops": "d",
+    "query_ms": ".3f",
+    "peak_memory_mib": ".0f",
+    "versions": "s",
 }
 """Columns in order, each with the format of its values; a value that is not known (None) is an empty field."""
 
-_OPTIONAL = frozenset({"val_acc1", "best_epoch", "train_seconds", "commit", "torch"})
+_LATER = tuple(COLUMNS)[tuple(COLUMNS).index("finished") + 1 :]
+"""Columns that the first tables do not have."""
+_OPTIONAL = frozenset({"val_acc1", "best_epoch", "train_seconds", "commit", "torch", *_LATER})
 _READ = {"s": str, "d": int, "f": float}
 
 
@@ -51,7 +60,9 @@ def collect(root: Path) -> list[Row]:
         InputError: if `root` is missing or a result is damaged.
     """
     results = [run.read_result() for run in find_runs(root)]
-    rows = [result.to_dict() | {"torch": result.versions.get("torch")} for result in results]
+    rows = [
+        result.to_dict() | {"torch": result.versions.get("torch"), "versions": _packages(result)} for result in results
+    ]
     return _sorted({name: row[name] for name in COLUMNS} for row in rows)
 
 
@@ -78,7 +89,7 @@ def write_runs_csv(runs_root: Path, out_csv: Path) -> list[Row]:
 
 
 def read_runs_csv(path: Path) -> list[Row]:
-    """The rows of a table that `write_runs_csv` wrote, numbers as numbers and empty fields as None.
+    """The rows of a table that `write_runs_csv` wrote, numbers as numbers, empty fields and later columns as None.
 
     Raises:
         InputError: if the file is missing, has other columns, or a field is not of its type.
@@ -88,13 +99,13 @@ def read_runs_csv(path: Path) -> list[Row]:
             header, *lines = [*csv.reader(file)] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"cannot be read ({error})", "check the path or write it again") from None
-    if header != list(COLUMNS):
+    if header not in (list(COLUMNS), [name for name in COLUMNS if name not in _LATER]):
         raise InputError(path, "its columns are not those of a table of runs", "delete it and write it again")
     rows = []
     for number, line in enumerate(lines, start=2):
         try:
-            fields = zip(COLUMNS.items(), line, strict=True)
-            rows.append({name: _parse(name, spec, text) for (name, spec), text in fields})
+            fields = zip(header, line, strict=True)
+            rows.append(dict.fromkeys(COLUMNS) | {name: _parse(name, COLUMNS[name], text) for name, text in fields})
         except ValueError as error:
             raise InputError(path, f"line {number}: {error}", "delete the line and write the table again") from None
     return rows
@@ -102,6 +113,11 @@ def read_runs_csv(path: Path) -> list[Row]:
 
 def _parse(name: str, spec: str, text: str) -> str | int | float | None:
     return None if not text and name in _OPTIONAL else _READ[spec[-1]](text)
+
+
+def _packages(result: Result) -> str:
+    """Versions in one field, e.g. "fgsbir 0.1.0; torch 2.9.1"."""
+    return "; ".join(f"{name} {version}" for name, version in result.versions.items())
 
 
 def _sorted(rows: Iterable[Row]) -> list[Row]:

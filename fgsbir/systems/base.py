@@ -21,6 +21,7 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.retrieval.distances import concat, select
 from fgsbir.retrieval.metric import RetrievalMetrics
 from fgsbir.retrieval.ranking import Ranking, rank_gallery
+from fgsbir.systems.cost import Stopwatch
 from fgsbir.systems.losses import ContrastiveLoss, PairLoss
 
 
@@ -32,6 +33,8 @@ class Optimisation:
         optimizer: "adam", "adamw" or "sgd" (momentum 0.9).
         lr: learning rate, the peak where it is scheduled.
         backbone_lr_factor: learning rate of the backbone relative to `lr`.
+        matcher_lr_factor: likewise, of what turns the nodes of a picture, or of a pair, into one vector. A tree applies
+            it a dozen times on end, and at the rate of other layers it soon learns training pairs by heart.
         weight_decay: of matrices; biases and norms have none.
         schedule: "constant", or "one_cycle": up for `warmup`, then down along a cosine, over the whole training.
         warmup: share of the steps.
@@ -40,6 +43,7 @@ class Optimisation:
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: float = 1e-3
     backbone_lr_factor: float = 1.0
+    matcher_lr_factor: float = 1.0
     weight_decay: float = 0.0
     schedule: Literal["constant", "one_cycle"] = "one_cycle"
     warmup: float = 0.2
@@ -73,6 +77,9 @@ class System(LightningModule, ABC):
         self.metrics = RetrievalMetrics()
         self.test_ranking: Ranking | None = None
         """The ranking of the last test."""
+        self.query_seconds: float | None = None
+        """Of the last evaluation, a query: to encode it and to match it with the whole gallery, already encoded."""
+        self._clock = Stopwatch()
         self._encodings: dict[type, list[tuple[Any, Any]]] = {SketchBatch: [], PhotoBatch: []}
         self._seed = 0
 
@@ -97,6 +104,11 @@ class System(LightningModule, ABC):
         backbone = getattr(self, "backbone", None)
         return list(backbone.parameters()) if isinstance(backbone, nn.Module) else []
 
+    def matcher_parameters(self) -> list[nn.Parameter]:
+        """Parameters between nodes and the vectors that are compared, which learn at their own rate."""
+        matcher = getattr(self, "matcher", None)
+        return list(matcher.parameters()) if isinstance(matcher, nn.Module) else []
+
     def weights_origin(self) -> list[dict[str, str]]:
         """Where pretrained weights came from: `{"source": ..., "sha256": ...}` each."""
         return [module.origin for module in self.modules() if isinstance(module, Backbone)]
@@ -104,12 +116,13 @@ class System(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Parameter groups by decay and learning rate, and the schedule."""
         o = self.optimisation
-        backbone = {id(p) for p in self.backbone_parameters()}
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        factors = {id(p): o.backbone_lr_factor for p in self.backbone_parameters()}
+        factors |= {id(p): o.matcher_lr_factor for p in self.matcher_parameters()}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for parameter in self.parameters():
             if parameter.requires_grad:
-                groups.setdefault((id(parameter) in backbone, parameter.ndim > 1), []).append(parameter)
-        rates = [o.lr * (o.backbone_lr_factor if in_backbone else 1.0) for in_backbone, _ in groups]
+                groups.setdefault((factors.get(id(parameter), 1.0), parameter.ndim > 1), []).append(parameter)
+        rates = [o.lr * factor for factor, _ in groups]
         parameters = [
             {"params": group, "lr": lr, "weight_decay": o.weight_decay if matrix else 0.0}
             for ((_, matrix), group), lr in zip(groups.items(), rates, strict=True)
@@ -121,9 +134,25 @@ class System(LightningModule, ABC):
             optimizer = (AdamW if o.optimizer == "adamw" else Adam)(parameters)
         if o.schedule == "constant":
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        cycle = OneCycleLR(optimizer, rates, total_steps=max(steps, 2), pct_start=o.warmup, cycle_momentum=False)
+        steps = max(int(self.trainer.estimated_stepping_batches), 2)
+        rise = o.warmup if o.warmup * steps > 1 else 0.0  # torch divides by zero where it is just one step
+        cycle = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=rise, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips the norm over the backbone, and that over all else, so that a steep matcher does not slow the backbone.
+
+        A backbone that learns from whole pictures alone then learns in every system what it learns in `BSiamese`.
+        """
+        if not gradient_clip_val or gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        backbone = self.backbone_parameters()
+        inside = {id(p) for p in backbone}
+        for part in (backbone, [p for p in self.parameters() if id(p) not in inside]):
+            nn.utils.clip_grad_norm_(part, gradient_clip_val)
 
     def on_fit_start(self) -> None:
         """Remembers the seed of the run, and lets the loss see the data."""
@@ -169,8 +198,12 @@ class System(LightningModule, ABC):
 
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Encodes queries, then the gallery."""
-        encode = self.encode_sketch if isinstance(batch, SketchBatch) else self.encode_photo
-        self._encodings[type(batch)].append((encode(batch), batch))  # type: ignore[arg-type]
+        if isinstance(batch, SketchBatch):
+            with self._clock:
+                encoded = self.encode_sketch(batch)
+        else:
+            encoded = self.encode_photo(batch)
+        self._encodings[type(batch)].append((encoded, batch))
 
     test_step = validation_step
 
@@ -205,4 +238,7 @@ class System(LightningModule, ABC):
         position = batch.position.unique()
         place = torch.stack([(batch.position == i).nonzero()[0, 0] for i in position])
         query = concat([q._replace(image=q.boxes, points=q.boxes) for q in queries])
-        return self.match_all(concat(sketches), select(encoded, place)), query, select(batch, place)
+        with self._clock:
+            distances = self.match_all(concat(sketches), select(encoded, place))
+        self.query_seconds, self._clock = self._clock.seconds / len(distances), Stopwatch()
+        return distances, query, select(batch, place)

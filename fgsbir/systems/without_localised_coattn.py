@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
@@ -72,6 +72,10 @@ class WithoutLocalisedCoattn(VectorSystem):
         fusions = [NodeFusion(dim, hidden, temperature, compatibility) for _ in range(1 if share_fusion else 2)]
         self.sketch_hierarchy, self.photo_hierarchy = BranchHierarchy(fusions[0]), BranchHierarchy(fusions[-1])
         self.normalise, self.global_weight = normalise, global_weight
+
+    def matcher_parameters(self) -> list[nn.Parameter]:
+        """Those of the fusions."""
+        return list({p: None for h in (self.sketch_hierarchy, self.photo_hierarchy) for p in h.parameters()})
 
     def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
         """The root of each sketch's tree, `(B, D)`."""

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from fgsbir.errors import InputError
-from fgsbir.report.docs_tables import Published, published, refresh_docs, refreshed, results_block
+from fgsbir.report.docs_tables import refresh_docs, refreshed, results_block
+from fgsbir.report.paper import Published, published
 from fgsbir.runs.table import COLUMNS
 
 PAGE = "# B-Siamese\n\nWords.\n\n<!-- results: B-Siamese -->\nold\n<!-- /results -->\n\nMore | words.\n"

@@ -123,5 +123,66 @@ def test_without_attention_the_trees_are_still_drawn() -> None:
     ]
     built = build_hierarchy(plain, np.zeros((96, 96, 3), np.uint8), "e")
     assert built.attention is None
-    assert built.levels == ()
+    (level,) = built.levels
+    assert (level.to_photo, level.to_sketch) == (None, None)
     assert "3 leaves" in built.sketch_tree
+    assert 'class="link"' not in level.picture
+    assert level.picture.count("-k0") == level.picture.count("-k1") == 1
+
+
+def three_levels() -> dict[str, object]:
+    """Three strokes and two regions: strokes 0 and 2 are fused, then 1 joins them; the regions are fused first."""
+    maps = [([0, 1, 2], [0, 1], [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]), ([1, 3], [2], [[1.0], [1.0]])]
+    return example() | {
+        "strokes": [[[0.0, 0.0], [0.2, 0.0]], [[0.5, 0.5]], [[0.8, 1.0], [1.0, 1.0]]],
+        "region_boxes": [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]],
+        "sketch_merges": [[0, 2], [1, 3]],
+        "photo_merges": [[0, 1]],
+        "levels": [
+            {"sketch_nodes": s, "photo_nodes": p, "sketch_to_photo": a, "photo_to_sketch": np.transpose(a).tolist()}
+            for s, p, a in maps
+        ],
+    }
+
+
+def test_a_level_is_drawn_over_strokes_and_regions_a_colour_for_each_node() -> None:
+    first, second = build_hierarchy(three_levels(), np.zeros((96, 96, 3), np.uint8), "e").levels
+    assert (first.title, second.title) == ("Level 1: 3 × 2", "Level 2: 2 × 1")
+
+    def colours(picture: object) -> tuple[dict[str, str], list[str]]:
+        strokes = dict(re.findall(r'href="#e-(k\d)" stroke="([^"]+)"', str(picture)))
+        return strokes, re.findall(r'class="box"[^>]* stroke="([^"]+)"', str(picture))
+
+    strokes, boxes = colours(first.picture)
+    assert len(set(strokes.values())) == 3
+    assert len(set(boxes)) == 2
+    strokes, boxes = colours(second.picture)
+    assert strokes["k0"] == strokes["k2"] != strokes["k1"]
+    assert len(boxes) == 2
+    assert len(set(boxes)) == 1
+
+
+def test_what_is_fused_next_is_drawn_heavier() -> None:
+    first, second = build_hierarchy(three_levels(), np.zeros((96, 96, 3), np.uint8), "e").levels
+
+    def heavy(picture: object) -> list[set[str]]:
+        groups = re.findall(r'<g class="fused">(.*?)</g>', str(picture))
+        return [set(re.findall(r"e-(k\d)", group)) for group in groups]
+
+    assert heavy(first.picture) == [{"k0"}, {"k2"}, set(), set()]  # two strokes and both regions
+    assert heavy(second.picture) == [{"k1"}, {"k0", "k2"}]  # the one region left is not fused
+
+
+def test_a_line_leads_to_the_region_that_a_node_attends_to_most() -> None:
+    first, second = build_hierarchy(three_levels(), np.zeros((96, 96, 3), np.uint8), "e").levels
+
+    def links(picture: object) -> list[list[float]]:
+        return [
+            [float(v) for v in link]
+            for link in re.findall(r'd="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"[^>]*opacity="([\d.]+)"', str(picture))
+        ]
+
+    # From the middle of each stroke to that of a region, 120 to the right.
+    expected = [[10, 0, 145, 25, 0.925], [50, 50, 145, 25, 0.625], [90, 100, 195, 75, 0.85]]
+    assert np.allclose(links(first.picture), expected, atol=0.01)
+    assert np.allclose(links(second.picture), [[50, 50, 170, 50, 1], [50, 50, 170, 50, 1]])

@@ -234,3 +234,21 @@ def test_fewer_photos_give_weaker_evidence() -> None:
     b = np.array([2] * 12 + [1] * 4 + [1] * 48)
     photos = np.arange(64) // 4
     assert paired_test(a, b, photos)[1] > paired_test(a, b)[1]
+
+
+def test_several_runs_are_judged_by_their_mean() -> None:
+    rng = np.random.default_rng(5)
+    photos, runs = np.repeat(np.arange(40), 3), rng.integers(1, 4, (3, 120))
+    low, high = bootstrap_interval(runs, photos)
+    accuracies = [
+        np.mean([100 * np.mean(run[drawn] <= 1) for run in runs])
+        for drawn in (np.concatenate([np.flatnonzero(photos == p) for p in rng.choice(40, 40)]) for _ in range(2000))
+    ]
+    assert (low, high) == pytest.approx(tuple(np.quantile(accuracies, [0.025, 0.975])), abs=1.0)
+    assert bootstrap_interval(runs[:1], photos) == bootstrap_interval(runs[0], photos)
+
+    difference, p = paired_test(runs, np.ones(120, dtype=int), photos)
+    assert difference == pytest.approx(np.mean(runs == 1) * 100 - 100)
+    assert p < 0.001
+    assert paired_test(runs, runs[[2, 0, 1]], photos) == (0.0, 1.0)
+    assert paired_test(runs, runs[0])[0] == pytest.approx(100 * (np.mean(runs == 1) - np.mean(runs[0] == 1)))

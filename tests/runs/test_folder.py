@@ -67,6 +67,14 @@ def test_hash_is_eight_hex_digits_in_every_process() -> None:
     assert other.stdout.strip() == digest
 
 
+def test_hash_does_not_depend_on_the_seed_of_the_data() -> None:
+    """It is that of the run; the seed that draws the embedded dataset is not."""
+    seeds = [config_hash(changed("data.seed", seed)) for seed in (0, 1, 7)]
+    assert len(set(seeds)) == 1
+    drawn = [config_hash(changed("data.source.init_args.seed", seed)) for seed in (0, 1)]
+    assert drawn[0] != drawn[1]
+
+
 def test_hash_does_not_depend_on_the_order_of_keys() -> None:
     assert config_hash(backwards(CONFIG)) == config_hash(CONFIG)
 
@@ -202,6 +210,15 @@ def test_a_missing_figure_is_named_and_an_unknown_one_left_out(make_result: Make
     del data["mrr"]
     with pytest.raises(ValueError, match="'mrr' is missing"):
         Result.from_dict(data)
+
+
+def test_a_result_without_costs_is_one_of_an_earlier_version(make_result: MakeResult) -> None:
+    costs = {"all_parameters": 7, "sketch_flops": 1, "photo_flops": 2, "pair_flops": 3, "query_ms": 4.5}
+    data = make_result(**costs, peak_memory_mib=100).to_dict()
+    assert Result.from_dict(data).to_dict() == data
+    assert Result.from_dict({k: v for k, v in data.items() if k not in {*costs, "peak_memory_mib"}}) == make_result()
+    with pytest.raises(ValueError, match="'query_ms'"):
+        Result.from_dict({**data, "query_ms": "fast"})
 
 
 def test_a_result_that_is_not_a_number_is_not_written(tmp_path: Path, make_result: MakeResult) -> None:

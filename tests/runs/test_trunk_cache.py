@@ -143,7 +143,7 @@ def test_test_reads_features_and_shows_pictures(tmp_path, frozen, pictures):
     assert main(["fit", "--config", config]) == 0
     pictures.clear()
     assert main(["test", "--config", config]) == 0
-    assert sum(pictures) == 4 + 8
+    assert sum(pictures) == 4 + 8 + 2  # a sketch and a photo are encoded to count FLOPs
     run = run_folder(tmp_path, "tiny")
     assert run.read_result().n_test == 8
 

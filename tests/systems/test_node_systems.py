@@ -4,13 +4,18 @@ import math
 
 import pytest
 import torch
+from lightning import Trainer
 from torch.nn import functional as F
 
+from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.dataset import Rendering
+from fgsbir.data.sources import Embedded
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
 from fgsbir.regions.containment import containment_parents, merge_order
 from fgsbir.retrieval.distances import VectorEncoding, concat, select
-from fgsbir.systems import SYSTEMS, ExplicitHierarchy
+from fgsbir.systems import SYSTEMS, BSiamese, ExplicitHierarchy
+from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explainable
 from fgsbir.systems.explicit_hierarchy import containment_merges
 from tests.systems.test_systems import PHOTOS, SKETCHES, make, photos_of, sketches_of
@@ -206,3 +211,24 @@ def test_global_weight_mixes_tree_and_whole_picture_in_one_vector():
     maps = [systems[0.0].backbone(batch.image).amax((2, 3)) for batch in (sketches, photos)]
     whole = (F.normalize(maps[0], dim=1) - F.normalize(maps[1], dim=1)).square().sum(1)
     torch.testing.assert_close(systems[0.3].match(*encoded[0.3]), 0.7 * tree + 0.3 * whole, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["proposed", "b_localised_coattn", "b_graph_hierarchy", "explicit_hierarchy"])
+def test_the_backbone_learns_what_it_learns_in_b_siamese(name):
+    """Where whole pictures have a weight, their part of a system is B-Siamese, step by step."""
+    source = Embedded(train=8, val=2, test=1, sketches_per_photo=2, size=48)
+    rendering = Rendering(image_size=48, num_regions=4, max_strokes=6)
+
+    def trained(kind, **settings):
+        torch.manual_seed(0)
+        backbone = Backbone("test_efficientnet", 3, region_level=2)
+        start = [p.detach().clone() for p in backbone.parameters()]
+        system = kind(backbone, optimisation=Optimisation("sgd", 10.0, backbone_lr_factor=0.5), **settings)
+        trainer = Trainer(max_steps=3, gradient_clip_val=0.05, accelerator="cpu", barebones=True)
+        trainer.fit(system, SketchPhotoData(source, rendering=rendering, batch_size=4, num_workers=0))
+        return torch.cat([(p.detach() - q).reshape(-1) for p, q in zip(backbone.parameters(), start, strict=True)])
+
+    moved = trained(SYSTEMS[name], dim=16, hidden=8, region_grid=2, global_weight=0.5)
+    alone = trained(BSiamese, pool="max", dim=None)
+    assert alone.abs().max() > 0.005
+    torch.testing.assert_close(moved, alone, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,135 @@
+"""The finished runs below a folder, sorted by what may be compared: test split, recipe, configuration."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fgsbir.errors import InputError
+from fgsbir.report.cells import label_of, stem_of_experiment, title_of
+from fgsbir.retrieval.ranking import IntArray, Ranking, accuracy_at
+from fgsbir.runs.folder import Result, RunFolder, find_runs
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run: its folder, and from it the scores and the test ranking."""
+
+    folder: RunFolder
+    result: Result
+    ranking: Ranking
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The runs of one configuration, one a seed, in the order of their seeds; tables give their mean."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Result:
+        """The figures of the lowest seed; the seeds share all that is not measured."""
+        return self.runs[0].result
+
+    @property
+    def stem(self) -> str:
+        """Name of the experiment without dataset and recipe, e.g. "proposed_coarse"."""
+        return stem_of_experiment(self.first.experiment)
+
+    @cached_property
+    def ranks(self) -> IntArray:
+        """Ranks of all runs, `(R, Q)`."""
+        return np.stack([run.ranking.ranks for run in self.runs])
+
+    @property
+    def photos(self) -> IntArray:
+        """Gallery index of each query's true photo, `(Q,)`."""
+        return self.runs[0].ranking.target
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The runs on one test split; in all of them queries and gallery stand in one order.
+
+    Args:
+        name: e.g. "chair_v2".
+        groups: none for a dataset of the paper that was not run.
+    """
+
+    name: str
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return title_of(self.name)
+
+    @property
+    def recipes(self) -> list[str]:
+        """The recipes of its runs; "none", that of systems without training, only where there is no other."""
+        return sorted({group.first.recipe for group in self.groups} - {"none"}) or ["none"]
+
+    def filling(self, recipe: str, stem: str) -> list[Group]:
+        """The configurations that fill a cell: none, one, or several that differ in some setting."""
+        return [group for group in self.groups if (group.first.recipe, group.stem) == (recipe, stem)]
+
+    def label(self, group: Group, row: str | None = None) -> str:
+        """What a group is called: as its row, or the row that it fills; with its hash if others fill that too."""
+        row = row or label_of(group.stem)
+        alone = len(self.filling(group.first.recipe, group.stem)) == 1
+        return row if alone else f"{row} ({group.first.config_hash})"
+
+
+def load_runs(root: Path) -> list[Dataset]:
+    """Reads the finished runs below a folder; unfinished ones are passed over.
+
+    Of two runs of one experiment, configuration and seed, as when a folder was copied, the one that finished last is
+    taken.
+
+    Raises:
+        InputError: if there is none, or one is damaged or does not belong with the others of its split.
+    """
+    taken: dict[tuple[str, ...], Run] = {}
+    for folder in find_runs(root):
+        run = Run(folder, folder.read_result(), folder.read_ranking())
+        _check(run)
+        result = run.result
+        key = (result.dataset, result.split_hash, result.experiment, result.config_hash, str(result.seed))
+        if key not in taken or taken[key].result.finished <= result.finished:
+            taken[key] = run
+    if not taken:
+        raise InputError(
+            root, "holds no finished run", "make some with `make demo`, or with `fgsbir fit` and `fgsbir test`"
+        )
+    splits: defaultdict[tuple[str, ...], defaultdict[tuple[str, ...], list[Run]]]
+    splits = defaultdict(lambda: defaultdict(list))
+    for (dataset, split, *configuration, _), run in taken.items():
+        splits[dataset, split][tuple(configuration)].append(run)
+    found = []
+    for (dataset, _), groups in sorted(splits.items()):
+        _check_order([run for runs in groups.values() for run in runs])
+        ordered = (tuple(sorted(runs, key=lambda run: run.result.seed)) for _, runs in sorted(groups.items()))
+        found.append(Dataset(dataset, tuple(map(Group, ordered))))
+    return found
+
+
+def _check(run: Run) -> None:
+    """Refuses a result that is not that of its ranking."""
+    counted = accuracy_at(run.ranking.ranks, 1)
+    if abs(counted - run.result.acc1) > 1e-6 or run.result.n_test != len(run.ranking.ranks):
+        problem = f"it says acc@1 {run.result.acc1:.2f} where ranking.npz has {counted:.2f}"
+        raise InputError(run.folder.result, problem, "delete it and test the run again")
+
+
+def _check_order(runs: list[Run]) -> None:
+    """Refuses runs whose queries or photos are in another order: row by row they would be other pictures."""
+    first = runs[0]
+    for run in runs[1:]:
+        for name in ("query_ids", "gallery_ids"):
+            if not np.array_equal(getattr(run.ranking, name), getattr(first.ranking, name)):
+                problem = f"its {name} are in another order than those of {first.folder.path}"
+                raise InputError(run.folder.ranking, problem, "test both runs again with one version")

@@ -1,0 +1,80 @@
+"""What Sain et al. 2020 print, and what others got from running their systems again."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from importlib.resources import files
+from typing import NamedTuple
+
+from fgsbir.report.cells import experiment_of
+
+
+class Published(NamedTuple):
+    """What the paper prints for one cell, in percent; None for what it does not print."""
+
+    acc1: str | None = None
+    acc10: str | None = None
+
+
+class Rerun(NamedTuple):
+    """What somebody else measured for one cell, in percent.
+
+    Attributes:
+        acc1: as printed; `acc10`: likewise.
+        how: on how many test sketches, of what, chosen how, printed where.
+    """
+
+    acc1: str
+    acc10: str
+    how: str
+
+
+class RegionPoint(NamedTuple):
+    """A point of the paper's region figure: ChairV2, percent, and what its axis calls "Time (s)"."""
+
+    regions: int
+    acc1: float
+    seconds: float
+
+
+def published() -> dict[str, Published]:
+    """The paper's figures by the experiment that fills their cell, e.g. "chair_v2/proposed"."""
+    figures: defaultdict[str, Published] = defaultdict(Published)
+
+    def add(experiment: str, **values: str) -> None:
+        figures[experiment] = figures[experiment]._replace(**values)
+
+    for row in read_table("table1_comparison"):
+        add(experiment_of(row["method"], row["dataset"]), acc1=row["acc1"], acc10=row["acc10"])
+    for row in read_table("table2_ablation_acc1"):
+        add(experiment_of(row["method"], row["dataset"]), acc1=row["acc1"])
+    for row in read_table("table3_detail_acc10"):
+        add(experiment_of(row["method"], row["dataset"], row["sketch"]), acc10=row["acc10"])
+    for point in region_curve():
+        add(experiment_of("Proposed", "ChairV2", regions=point.regions), acc1=f"{point.acc1:.2f}")
+    return dict(figures)
+
+
+def reruns() -> dict[str, Rerun]:
+    """Figures of others by the experiment that fills their cell."""
+    figures = {}
+    for row in read_table("published_reruns"):
+        method, _, remark = row["method"].partition(" (")
+        how = [f"N_test {row['n_test'] or 'not stated'}", remark.removesuffix(")"), row["selection"], row["source"]]
+        figures[experiment_of(method, row["dataset"])] = Rerun(row["acc1"], row["acc10"], "; ".join(filter(None, how)))
+    return figures
+
+
+def region_curve() -> list[RegionPoint]:
+    """The paper's region figure."""
+    return [
+        RegionPoint(int(row["regions"]), float(row["acc1"]), float(row["seconds_per_query"]))
+        for row in read_table("figure_regions")
+    ]
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of one of the files in `published/`."""
+    text = files("fgsbir.report").joinpath(f"published/{name}.csv").read_text("utf-8")
+    return list(csv.DictReader(text.splitlines()))

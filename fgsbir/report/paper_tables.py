@@ -1,0 +1,198 @@
+"""Tables 1 to 3 of Sain et al. 2020: the paper, published re-runs and our runs side by side."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fgsbir.report.cells import detail_of, stem_of
+from fgsbir.report.collected import Dataset, Group
+from fgsbir.report.paper import Published, Rerun, published, read_table, reruns
+from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, spread
+from fgsbir.retrieval.ranking import accuracy_at, bootstrap_interval, paired_test, summarise
+
+REFERENCE = "B-Siamese"
+SIGNIFICANT = 0.05
+NOT_PUBLISHED = Cell("–")
+ACCURACIES = {"acc1": ("acc@1", 1), "acc10": ("acc@10", 10)}
+"""Heading and k of the figures that the tables hold."""
+
+
+class Place(NamedTuple):
+    """A row of the paper's tables.
+
+    Attributes:
+        label: what it is called.
+        stem: name of the experiments that fill it.
+        part: rows of one part stand together.
+    """
+
+    label: str
+    stem: str
+    part: str = ""
+
+
+def paper_tables(dataset: Dataset, recipe: str, reference: str = REFERENCE) -> list[Table]:
+    """Tables 1, 2 and 3 for one dataset and recipe, less those in which nothing is published or measured.
+
+    Args:
+        dataset: with its runs, or with none.
+        recipe: whose runs stand under "Ours".
+        reference: the row that differences are tested against.
+
+    Raises:
+        KeyError: if the paper has no such row.
+    """
+    first = [Place(row["method"], stem_of(row["method"]), row["group"]) for row in read_table("table1_comparison")]
+    second = [Place(row["method"], stem_of(row["method"])) for row in read_table("table2_ablation_acc1")]
+    third = [
+        Place(f"{row['method']}, {row['sketch']}", stem_of(row["method"], row["sketch"]), row["method"])
+        for row in read_table("table3_detail_acc10")
+    ]
+    tables = (
+        _table("table1", "comparison (table 1 of the paper)", first, ("acc1", "acc10"), dataset, recipe, reference),
+        _table("table2", "ablation (table 2 of the paper)", second, ("acc1",), dataset, recipe, reference),
+        _table("table3", "less detail (table 3 of the paper)", third, ("acc10",), dataset, recipe, reference),
+    )
+    return [table for table in tables if table is not None]
+
+
+def _table(
+    name: str,
+    title: str,
+    listed: Sequence[Place],
+    scores: tuple[str, ...],
+    dataset: Dataset,
+    recipe: str,
+    reference: str,
+) -> Table | None:
+    """One of the tables; None if it would be empty."""
+    places = list(dict.fromkeys(listed))  # the files have a line for each dataset
+    paper = {stem.partition("/")[2]: p for stem, p in published().items() if stem.startswith(f"{dataset.name}/")}
+    others = {stem.partition("/")[2]: r for stem, r in reruns().items() if stem.startswith(f"{dataset.name}/")}
+    if not paper and not any(dataset.filling(recipe, place.stem) for place in places):
+        return None
+    columns = [Column("", "Method", ("method",), True)]
+    if paper:
+        columns += [Column("Paper", ACCURACIES[score][0], (f"paper_{score}",)) for score in scores]
+        columns += [Column("Re-runs", ACCURACIES[score][0], (f"rerun_{score}",)) for score in scores]
+    for score in scores:
+        keys = (score, *(f"{score}_{figure}" for figure in ("sd", "low", "high", "p")))
+        columns.append(Column("Ours", ACCURACIES[score][0], keys))
+    columns.append(Column("Ours", "Seeds", ("seeds", "config_hash")))
+
+    rows: list[tuple[Place, Row]] = []
+    for place in places:
+        beside: list[Cell] = []
+        if paper:
+            beside += _published(paper.get(place.stem), scores)
+            beside += _published(others.get(place.stem), scores)
+        against = _reference(dataset, recipe, place.stem, reference)
+        groups: Sequence[Group | None] = dataset.filling(recipe, place.stem) or [None]
+        for group in groups:
+            # Several configurations in one cell are not averaged: each has a row.
+            label = place.label if group is None else dataset.label(group, place.label)
+            rows.append((place, (Cell(label, (label,)), *beside, *_ours(group, against, scores))))
+    rows = _with_best(rows, len(scores))
+    parts = [tuple(row for place, row in rows if place.part == part) for part in dict.fromkeys(p.part for p in places)]
+    if dataset.groups:
+        parts.append((_chance(dataset, scores, len(columns)),))
+    shown = {place.label: others[place.stem] for place in places if place.stem in others}
+    title = f"{dataset.title}: {title}"
+    notes = _notes(dataset, bool(paper), shown, reference)
+    return Table(name, title, facts(dataset, recipe), tuple(columns), tuple(parts), notes)
+
+
+def facts(dataset: Dataset, recipe: str) -> dict[str, object]:
+    """What must be equal for two tables to be compared, and whose runs they show."""
+    if not dataset.groups:
+        return {"dataset": dataset.name}
+    result = dataset.groups[0].first
+    split = {"N_test": result.n_test, "gallery": result.n_gallery, "split": result.split_hash}
+    return {"dataset": dataset.name, "recipe": recipe, **split}
+
+
+def _published(figures: Published | Rerun | None, names: tuple[str, ...]) -> list[Cell]:
+    """Figures of others; a dash where there is none."""
+    values = [getattr(figures, name, None) for name in names]
+    return [NOT_PUBLISHED if value is None else plain(value) for value in values]
+
+
+def _ours(group: Group | None, reference: Group | None, scores: tuple[str, ...]) -> list[Cell]:
+    """Our figures; empty where there is no run."""
+    if group is None:
+        return [EMPTY] * (len(scores) + 1)
+    seeds = " ".join(str(run.result.seed) for run in group.runs)
+    return [
+        *(accuracy(group, reference, ACCURACIES[score][1]) for score in scores),
+        Cell(str(len(group.runs)), (seeds, group.first.config_hash)),
+    ]
+
+
+def accuracy(group: Group, reference: Group | None, k: int) -> Cell:
+    """acc@k of a group: mean and deviation over seeds, interval, and p-value of the difference to the reference."""
+    cell = spread([accuracy_at(ranks, k) for ranks in group.ranks])
+    low, high = bootstrap_interval(group.ranks, group.photos, k)
+    p = None
+    if reference is not None and reference is not group:
+        p = paired_test(group.ranks, reference.ranks, group.photos, k)[1]
+    mark = "*" if p is not None and p < SIGNIFICANT else ""
+    return cell._replace(values=(*cell.values, low, high, p), note=f"[{low:.1f}, {high:.1f}]", mark=mark)
+
+
+def _reference(dataset: Dataset, recipe: str, stem: str, reference: str) -> Group | None:
+    """The reference on the same sketches, that is, of the same detail; None unless it is one configuration."""
+    found = dataset.filling(recipe, stem_of(reference, detail_of(stem)))
+    return found[0] if len(found) == 1 else None
+
+
+def _with_best(rows: list[tuple[Place, Row]], scores: int) -> list[tuple[Place, Row]]:
+    """The rows with the best of ours in bold, among at least two rows on the same sketches."""
+    changed = [(place, list(row)) for place, row in rows]
+    for column in range(-1 - scores, -1):
+        measured: dict[str, list[list[Cell]]] = defaultdict(list)
+        for place, row in changed:
+            if row[column].values:
+                measured[detail_of(place.stem)].append(row)
+        for same in measured.values():
+            means = [row[column].values[0] for row in same]
+            for row, value in zip(same, means, strict=True):
+                row[column] = row[column]._replace(is_best=len(same) > 1 and value == max(means))
+    return [(place, tuple(row)) for place, row in changed]
+
+
+def chance(gallery: int) -> dict[str, float]:
+    """What guessing scores on average: the true photo is equally likely at each of `gallery` ranks."""
+    return summarise(np.arange(1, gallery + 1))
+
+
+def _chance(dataset: Dataset, scores: tuple[str, ...], width: int) -> Row:
+    """The row of guessing."""
+    guess = chance(dataset.groups[0].first.n_gallery)
+    cells = [Cell(f"{guess[score]:.2f}", (guess[score], None, None, None, None)) for score in scores]
+    return (Cell("chance", ("chance",)), *[EMPTY] * (width - 2 - len(scores)), *cells, EMPTY)
+
+
+def _notes(dataset: Dataset, with_paper: bool, others: dict[str, Rerun], reference: str) -> tuple[str, ...]:
+    notes = ["In percent. An empty cell was not run."]
+    if with_paper:
+        notes.append("Paper: Sain et al. 2020, who do not state N_test. – is not published.")
+        sources: dict[str, list[str]] = defaultdict(list)
+        for label, rerun in others.items():
+            sources[rerun.how].append(label)
+        notes += [f"Re-run of {', '.join(labels)}: {how}." for how, labels in sources.items()]
+    else:
+        notes.append("The paper has no figures for this dataset.")
+    if dataset.groups:
+        notes.append(
+            "Ours: mean ± standard deviation over seeds; in brackets the 95 % interval of the mean, by a bootstrap over"
+            " photos. Bold: the best on the same sketches."
+        )
+        notes.append(
+            f"* differs from {reference} on the same sketches: paired bootstrap over photos, p < {SIGNIFICANT}, not "
+            "corrected for the number of rows."
+        )
+    return tuple(notes)

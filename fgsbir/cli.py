@@ -15,6 +15,8 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir fit      --config experiments/chair_v2/proposed.yaml   train; goes on where it was interrupted
   fgsbir test     --config experiments/chair_v2/proposed.yaml   rank the test split by the best checkpoint, once
   fgsbir validate --config experiments/chair_v2/proposed.yaml   figures of the best checkpoint on val
+  fgsbir run      --experiment proposed --dataset chair_v2      fit, then test
+  fgsbir sweep    run|status sweeps/ablation.yaml               all runs of a table, on this machine, Slurm or W&B
   fgsbir pretrain --source ChairV2 --out chairs.safetensors     a stroke transformer learns from sketches alone
   fgsbir data     check|stats|show|export --source ChairV2      look at a dataset before training on it
   fgsbir report   RUNS --out DIR                                page, tables and figures from finished runs
@@ -39,6 +41,8 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     commands: dict[str, Callable[[list[str]], None]] = {
         **dict.fromkeys(("fit", "validate", "test", "predict"), _train),
+        "run": _run,
+        "sweep": _sweep,
         "pretrain": _pretrain,
         "data": _data,
         "report": _report,
@@ -67,6 +71,18 @@ def _train(words: list[str]) -> None:
     from fgsbir.training import run
 
     run(words)
+
+
+def _run(words: list[str]) -> None:
+    from fgsbir.run_command import run
+
+    run(words[1:])
+
+
+def _sweep(words: list[str]) -> None:
+    from fgsbir.sweep_command import run
+
+    run(words[1:])
 
 
 def _pretrain(words: list[str]) -> None:

@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from fgsbir.errors import InputError
+from fgsbir.experiments import load_experiment
 from fgsbir.report.table import short_number
 from fgsbir.runs.reload import build
 from fgsbir.systems import SYSTEMS
 from fgsbir.systems.cost import POINTS, Cost, measure
-from fgsbir.training import load_experiment
 
 Format = Literal["table", "csv", "markdown"]
 

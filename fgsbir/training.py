@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 import fgsbir.data.sources
 import fgsbir.regions.box_file
@@ -20,6 +22,7 @@ import fgsbir.regions.selective_search
 import fgsbir.systems  # noqa: F401  (their short class names can then be used in configs)
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.errors import InputError
+from fgsbir.experiments import load_experiment
 from fgsbir.runs.folder import RunFolder, config_hash
 from fgsbir.runs.recorder import RunRecorder
 from fgsbir.systems.base import System
@@ -30,14 +33,38 @@ if TYPE_CHECKING:
 
 
 class FgsbirCLI(LightningCLI):
-    """LightningCLI that gives every run a folder of its own and goes on where a run stopped."""
+    """LightningCLI that gives every run a folder of its own and goes on where a run stopped.
+
+    Args:
+        words: the command and its options; the command has run when the object is made.
+    """
 
     folder: RunFolder
+    """Of the run."""
+    training: RunFolder
+    """Where its checkpoints are: another one's where an experiment differs from that in its test alone."""
+
+    def __init__(self, words: list[str]) -> None:
+        name = words[0]
+        with ExitStack() as self.held:  # the lock of the folder
+            super().__init__(
+                System,
+                SketchPhotoData,
+                subclass_mode_model=True,
+                save_config_callback=None,
+                auto_configure_optimizers=False,
+                seed_everything_default=0,
+                parser_kwargs={"exit_on_error": False, name: {"exit_on_error": False}},
+                trainer_defaults={"log_every_n_steps": 10},
+                args=[name, *_with_bases(words[1:])],
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what stands beside trainer, model and data."""
         parser.add_argument("--experiment", type=str, default="custom", help="the run's folder, e.g. chair_v2/proposed")
         parser.add_argument("--recipe", type=str, default="custom", help="name of the training recipe, for tables")
+        trained_as = "experiment whose training this one shares: it differs in data.test_detail alone"
+        parser.add_argument("--trained_as", type=str | None, default=None, help=trained_as)
         parser.add_argument("--runs_dir", type=str, default="runs", help="folder of all runs")
         parser.add_argument("--compile", type=bool, default=False, help="compile the encoders for training")
         parser.add_class_arguments(WandbOptions, "wandb")
@@ -49,20 +76,50 @@ class FgsbirCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Finds the run's folder, and stops here if there is nothing left to do."""
+        self.find_folders()
+        self._leave_if_done()
+        if self.subcommand == "fit" and self.training != self.folder:
+            # The training is that of the other experiment, to the last setting.
+            config = self.config[self.subcommand]
+            config.experiment, config.trained_as, config.data.test_detail = config.trained_as, None, "full"
+            self.find_folders()
+            self._leave_if_done()
+        self.recorder = RunRecorder(
+            self.folder,
+            yaml.safe_dump(self.settings, sort_keys=False),
+            str(self.settings["experiment"]),
+            str(self.settings["recipe"]),
+            self.seed,
+            config_hash(self.settings),
+        )
+
+    def find_folders(self) -> None:
+        """Resolves the settings, and finds the run's folder and that of its training, mostly the same."""
         config = self.config[self.subcommand]
         parser = self._parser(self.subcommand)
-        settings = yaml.safe_load(parser.dump(config, skip_none=False, skip_validation=True, skip_link_targets=False))
+        self.settings = yaml.safe_load(
+            parser.dump(config, skip_none=False, skip_validation=True, skip_link_targets=False)
+        )
         for key in ("config", "ckpt_path", "weights_only", "return_predictions", "verbose"):
-            settings.pop(key, None)
+            self.settings.pop(key, None)
         self.seed = int(config.seed_everything)
         precision = str(config.trainer.precision)
         if precision.endswith("-true") and not precision.startswith(("32", "64")):
             problem = f"'{precision}' would rank photos by rounded distances"
             raise InputError("trainer.precision", problem, "use bf16-mixed or 16-mixed, which match in float32")
-        experiment = str(config.experiment)
+        self.folder = self.training = self._locate("experiment", self.settings)
+        if config.trained_as is not None:
+            full = {**self.settings, "data": {**self.settings["data"], "test_detail": "full"}}
+            self.training = self._locate("trained_as", full)
+
+    def _locate(self, name: str, settings: dict[str, Any]) -> RunFolder:
+        """The folder of an experiment that is named in the settings."""
+        experiment = str(settings[name])
         if Path(experiment).is_absolute() or ".." in Path(experiment).parts:
-            raise InputError("experiment", f"'{experiment}' leads out of the runs folder", "use e.g. chair_v2/proposed")
-        self.folder = RunFolder.locate(Path(config.runs_dir), experiment, settings, self.seed)
+            raise InputError(name, f"'{experiment}' leads out of the runs folder", "use e.g. chair_v2/proposed")
+        return RunFolder.locate(Path(settings["runs_dir"]), experiment, settings, self.seed)
+
+    def _leave_if_done(self) -> None:
         if self.subcommand in ("fit", "test") and self.folder.is_done:
             result = self.folder.read_result()
             print(
@@ -70,24 +127,11 @@ class FgsbirCLI(LightningCLI):
                 f"acc@10 {result.acc10:.2f} on {result.n_test} sketches of {result.dataset}"
             )
             raise SystemExit(0)
-        if config.ckpt_path is None:
-            if self.subcommand == "fit":
-                config.ckpt_path = _existing(self.folder.last_checkpoint)
-            else:
-                config.ckpt_path = _existing(self.folder.best_checkpoint)
-        self.settings = settings
-        self.recorder = RunRecorder(
-            self.folder,
-            yaml.safe_dump(settings, sort_keys=False),
-            experiment,
-            str(config.recipe),
-            self.seed,
-            config_hash(settings),
-        )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer with our callbacks, folder and loggers."""
         config = self.config_init[self.subcommand]
+        self._claim(config)
         folder: Any = {"dirpath": self.folder.checkpoints, "enable_version_counter": False}
         # Of a few dozen queries acc@1 takes few values, and which epoch has the highest is luck; MRR uses every rank.
         best = ModelCheckpoint(filename="best", monitor="val/mrr", mode="max", **folder)
@@ -108,8 +152,7 @@ class FgsbirCLI(LightningCLI):
             self.trainer.logger = WandbLogger(experiment=self._wandb_run(), save_dir=self.folder.path)
 
     def before_test(self) -> None:
-        """Refuses to test a system that was never trained; finds out before the test whether W&B can be reached."""
-        self.before_validate()
+        """Finds out before the test whether W&B can be reached."""
         self.wandb_run = self._wandb_run() if self._wandb_wanted() else None
 
     def after_test(self) -> None:
@@ -137,15 +180,45 @@ class FgsbirCLI(LightningCLI):
         tags = [records.name, str(config.recipe), f"seed {self.seed}"]
         return open_run(self.folder, str(config.experiment), config.wandb, what, tags)
 
-    def before_validate(self) -> None:
-        """Refuses a system that was never trained."""
-        trained = any(p.requires_grad for p in self.model.parameters())
-        if trained and self.config[self.subcommand].ckpt_path is None:
-            raise InputError(
-                self.folder.path, "this run has no checkpoint", "train it first: fgsbir fit with the same settings"
-            )
+    def _claim(self, config: Any) -> None:
+        """Makes sure that no other process works on the run, and finds the checkpoint to go on from.
 
-    before_predict = before_validate
+        Another process that does is waited for, and what it finished is not done again.
+
+        Raises:
+            InputError: if a system is to be evaluated that was never trained.
+        """
+        fits = self.subcommand == "fit"
+        checkpoint = self.training.last_checkpoint if fits else self.training.best_checkpoint
+        trained = any(p.requires_grad for p in self.model.parameters())
+        if fits and not trained:
+            print(f"{self.folder.path}: {self.model.name} has nothing to train; fgsbir test is enough")
+            raise SystemExit(0)
+        if trained and not fits and config.ckpt_path is None and not checkpoint.exists():
+            raise InputError(
+                self.training.path, "this run has no checkpoint", "train it first: fgsbir fit with the same settings"
+            )
+        first = getattr(rank_zero_only, "rank", 0) == 0  # of the processes of one training, it answers for all
+        if self.subcommand in ("fit", "test") and first:
+            self.held.enter_context(self.folder.lock())
+            self._leave_if_done()
+            if self.training != self.folder:
+                self.folder.copy_training(self.training)
+        if config.ckpt_path is None and checkpoint.exists():
+            config.ckpt_path = str(checkpoint)
+
+
+class _Located(Exception):
+    """Ends a command line whose run folder is found."""
+
+
+class _Locator(FgsbirCLI):
+    """Finds the run's folder and does nothing else."""
+
+    def before_instantiate_classes(self) -> None:
+        """Leaves with the folders."""
+        self.find_folders()
+        raise _Located(self.folder, self.training)
 
 
 def run(words: list[str]) -> None:
@@ -157,28 +230,41 @@ def run(words: list[str]) -> None:
     Raises:
         InputError: for anything wrong with the options, the configuration or the files that they name.
     """
-    name = words[0]
     keep_freed_memory()
     failed = True
     try:
-        FgsbirCLI(
-            System,
-            SketchPhotoData,
-            subclass_mode_model=True,
-            save_config_callback=None,
-            auto_configure_optimizers=False,
-            seed_everything_default=0,
-            parser_kwargs={"exit_on_error": False, name: {"exit_on_error": False}},
-            trainer_defaults={"log_every_n_steps": 10},
-            args=[name, *_with_bases(words[1:])],
-        )
+        _command(FgsbirCLI, words)
         failed = False
-    except ArgumentError as error:
-        raise InputError(f"fgsbir {name}", _first_problem(str(error)), f"see fgsbir {name} --help") from None
-    except ValueError as error:  # jsonargparse wraps what a class says of its arguments
-        raise _input_error(error) or error from None
     finally:
         close_run(failed)
+
+
+def locate(words: list[str]) -> tuple[RunFolder, RunFolder]:
+    """The folder that a run would have.
+
+    Args:
+        words: options of `fgsbir fit`.
+
+    Returns:
+        The run's folder, and the one of its training: another where the experiment is `trained_as` another one.
+
+    Raises:
+        InputError: for anything wrong with the options.
+    """
+    try:
+        _command(_Locator, ["fit", *words])
+    except _Located as found:
+        folder, training = found.args
+    return folder, training
+
+
+def _command(cli: type[FgsbirCLI], words: list[str]) -> None:
+    try:
+        cli(words)
+    except ArgumentError as error:
+        raise InputError(f"fgsbir {words[0]}", _first_problem(str(error)), f"see fgsbir {words[0]} --help") from None
+    except ValueError as error:  # jsonargparse wraps what a class says of its arguments
+        raise _input_error(error) or error from None
 
 
 def keep_freed_memory() -> None:
@@ -213,49 +299,6 @@ def _with_bases(words: list[str]) -> list[str]:
         path = Path(value if equals else next(pending, ""))
         out += ["--config", yaml.safe_dump(load_experiment(path), sort_keys=False)]
     return out
-
-
-def load_experiment(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """An experiment file merged over its bases; later bases win, and the file itself wins over all.
-
-    Args:
-        path: the file; the paths under its `base` are relative to it.
-        inside: files that are being merged, to find circles.
-
-    Raises:
-        InputError: if a file is missing, not valid YAML or its own base.
-    """
-    try:
-        config = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(path, error.strerror or "cannot be read", "check the path of the config") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(path, f"not valid YAML ({str(error).splitlines()[0]})", "mend the file") from None
-    if not isinstance(config, dict):
-        raise InputError(path, "not a configuration", "write keys and values")
-    if path.resolve() in inside:
-        raise InputError(path, "it names itself as its base", "remove one 'base'")
-    merged: dict[str, Any] = {}
-    for base in config.pop("base", []):
-        merged = _merge(merged, load_experiment(path.parent / base, (*inside, path.resolve())))
-    merged = _merge(merged, config)
-    return merged
-
-
-def _merge(base: Any, over: Any) -> Any:
-    """Nested merge; a class replaced by another takes none of its arguments."""
-    if not isinstance(base, dict) or not isinstance(over, dict):
-        return over
-    if "class_path" in base and over.get("class_path", base["class_path"]) != base["class_path"]:
-        return over
-    return {
-        key: _merge(base[key], over[key]) if key in base and key in over else over.get(key, base.get(key))
-        for key in base | over
-    }
-
-
-def _existing(path: Path) -> str | None:
-    return str(path) if path.exists() else None
 
 
 def _input_error(error: BaseException | None) -> InputError | None:

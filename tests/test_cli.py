@@ -46,7 +46,20 @@ def only_error(capsys):
 def test_help_names_every_command(word, capsys):
     assert main([word]) == 0
     out = capsys.readouterr().out
-    for command in ("fit", "test", "validate", "pretrain", "data", "report", "results", "trees", "dashboard", "list"):
+    for command in (
+        "fit",
+        "test",
+        "validate",
+        "run",
+        "sweep",
+        "pretrain",
+        "data",
+        "report",
+        "results",
+        "trees",
+        "dashboard",
+        "list",
+    ):
         assert f"fgsbir {command} " in out
 
 

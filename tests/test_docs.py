@@ -12,6 +12,7 @@ from fgsbir.cli import main
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.transforms import Augmentation
+from fgsbir.experiments import load_experiment
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.report.cells import DATASETS, experiment_of
@@ -20,7 +21,6 @@ from fgsbir.report.paper import published
 from fgsbir.runs.table import read_runs_csv
 from fgsbir.systems import SYSTEMS
 from fgsbir.systems.base import Optimisation
-from fgsbir.training import load_experiment
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "systems"

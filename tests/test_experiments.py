@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fgsbir.cli import main
+from fgsbir.experiments import load_experiment
 from fgsbir.report.cells import DATASETS, DETAILS, METHODS, REGIONS, experiment_of
 from fgsbir.systems import SYSTEMS
-from fgsbir.training import load_experiment
 
 ROOT = Path(__file__).parents[1] / "experiments"
 PUBLISHED = Path(__file__).parents[1] / "fgsbir" / "report" / "published"

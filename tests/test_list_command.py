@@ -13,6 +13,7 @@ from torch import nn
 
 from fgsbir.cli import main
 from fgsbir.data.dataset import Rendering
+from fgsbir.experiments import load_experiment
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.models.stroke_transformer import StrokeTransformer
@@ -22,7 +23,6 @@ from fgsbir.systems.base import System
 from fgsbir.systems.cost import example, measure
 from fgsbir.systems.triplet_sn import ViewEncoding
 from fgsbir.systems.vector_system import VectorSystem
-from fgsbir.training import load_experiment
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ["parameters", "sketch_flops", "photo_flops", "pair_flops"]

@@ -204,13 +204,110 @@ def test_test_before_fit_says_so(write_config, tmp_path, capsys):
 
 
 def test_base_files_are_merged_and_another_class_takes_no_arguments(tmp_path):
-    from fgsbir.training import load_experiment
+    from fgsbir.experiments import load_experiment
 
     (tmp_path / "deep").mkdir()
     (tmp_path / "base.yaml").write_text("a: {x: 1, y: 2}\nloss: {class_path: A, init_args: {margin: 1}}\n")
     (tmp_path / "deep" / "top.yaml").write_text("base: [../base.yaml]\na: {y: 3}\nloss: {class_path: B}\n")
     merged = load_experiment(tmp_path / "deep" / "top.yaml")
     assert merged == {"a": {"x": 1, "y": 3}, "loss": {"class_path": "B"}}
+
+
+def test_an_experiment_trained_as_another_is_only_tested(tmp_path, write_config, capsys):
+    """Its test is what the other's checkpoint is worth on its own sketches; neither trains a second time."""
+    full = write_config("full")
+    less = {**TINY["data"], "test_detail": "coarse++"}
+    coarse = write_config("coarse", data=less, trained_as="full")
+    assert command("fit", "--config", coarse) == 0
+    training = run_folder(tmp_path, "full")  # fitted as the other one
+    assert not (tmp_path / "runs" / "coarse").exists()
+    before = {path: path.stat().st_mtime_ns for path in training.path.rglob("*") if path.is_file()}
+    assert "test_detail: full" in training.config.read_text()
+    assert command("test", "--config", coarse) == 0
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+    run = run_folder(tmp_path, "coarse")
+    result = run.read_result()
+    assert (result.experiment, result.config_hash) == ("coarse", run.path.name.split("-")[0])
+    assert result.best_epoch == torch.load(training.best_checkpoint, weights_only=True)["epoch"]
+    assert result.train_seconds > 0
+    assert run.read_metrics() == training.read_metrics()
+    assert "test_detail: coarse++" in run.config.read_text()
+    again = write_config("again", data=less)  # the same by hand
+    assert command("test", "--config", again, "--ckpt_path", training.best_checkpoint) == 0
+    by_hand = run_folder(tmp_path, "again").read_ranking()
+    assert all(map(np.array_equal, run.read_ranking(), by_hand))
+
+    assert command("test", "--config", full) == 0
+    assert not np.array_equal(training.read_ranking().top_distances, by_hand.top_distances)  # detail tells
+    capsys.readouterr()
+    for words in (("fit", full), ("fit", coarse), ("test", coarse)):
+        assert command(words[0], "--config", words[1]) == 0
+    assert capsys.readouterr().out.count("nothing to do") == 3
+
+
+def test_a_test_of_what_another_experiment_did_not_train_yet_says_so(tmp_path, write_config, capsys):
+    config = write_config("coarse", data={**TINY["data"], "test_detail": "coarse"}, trained_as="full")
+    assert command("test", "--config", config) == 2
+    assert "full/" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+FINISH_ELSEWHERE = """
+import json, sys, time
+from pathlib import Path
+from fgsbir.runs.folder import RunFolder
+run = RunFolder(Path(sys.argv[1]))
+lock = run.lock()
+print("locked", flush=True)
+time.sleep(1)
+run.result.write_text(sys.argv[2])
+"""
+
+
+def test_a_run_that_another_process_works_on_is_waited_for_and_not_made_twice(tmp_path, write_config, capsys):
+    config = write_config()
+    assert command("fit", "--config", config) == 0
+    assert command("test", "--config", config) == 0
+    run = run_folder(tmp_path)
+    result = run.result.read_text()
+    run.result.unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*.*") if path.suffix in (".ckpt", ".npz")}
+    for name in ("fit", "test"):
+        words = [sys.executable, "-c", FINISH_ELSEWHERE, run.path, result]
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+            other.stdout.readline()
+            capsys.readouterr()
+            assert command(name, "--config", config) == 0
+        said = capsys.readouterr()
+        assert "another process works on this run" in said.err
+        assert "nothing to do" in said.out
+        run.result.unlink()
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_a_system_without_parameters_needs_no_training(tmp_path, write_config, capsys):
+    config = write_config(model={"class_path": "fgsbir.systems.raw_pixels.RawPixels"})
+    assert command("fit", "--config", config) == 0
+    assert "nothing to train" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+    assert command("test", "--config", config) == 0
+    assert run_folder(tmp_path).is_done
+
+
+def test_locate_names_the_folders_that_fit_and_test_use(tmp_path, write_config):
+    from fgsbir.training import locate
+
+    full, data = write_config("full"), {**TINY["data"], "test_detail": "coarse"}
+    coarse = write_config("coarse", data=data, trained_as="full")
+    own, training = locate(["--config", str(coarse), "--seed_everything", "2"])
+    assert locate(["--config", str(full), "--seed_everything", "2"]) == (training, training)
+    assert not (tmp_path / "runs").exists()
+    for words in (("fit", full), ("test", coarse)):
+        assert command(words[0], "--config", words[1], "--seed_everything", 2) == 0
+    assert run_folder(tmp_path, "full") == training
+    assert run_folder(tmp_path, "coarse") == own
+    assert own.path.name.endswith("-s2")
 
 
 def test_saved_config_is_complete_and_plain(tmp_path, write_config):

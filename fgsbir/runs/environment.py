@@ -37,8 +37,8 @@ def environment(weights: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": _cpu_model(),
-        "cores": _cores(),
-        "memory_gib": _memory_gib(),
+        "cores": usable_cores(),
+        "memory_gib": usable_memory_gib(),
         "gpus": _gpu_names(),
         "versions": versions(),
         "commit": git_commit(),
@@ -49,8 +49,8 @@ def environment(weights: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
 def hardware() -> str:
     """This machine in one line, e.g. `2 x AMD EPYC, 24 GiB`, followed by its GPUs."""
     gpus = _gpu_names()
-    memory = _memory_gib()
-    parts = [f"{_cores()} x {_cpu_model()}"]
+    memory = usable_memory_gib()
+    parts = [f"{usable_cores()} x {_cpu_model()}"]
     parts += [f"{memory} GiB"] if memory is not None else []
     parts += [f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)]
     return ", ".join(parts)
@@ -100,12 +100,12 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def usable_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _memory_gib() -> int | None:
+def usable_memory_gib() -> int | None:
     """Memory in GiB, None where the system does not tell."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)

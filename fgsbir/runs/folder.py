@@ -9,23 +9,28 @@ runs/<experiment>/<config hash>-s<seed>/
     ranking.npz       the test ranking
     thumbnails.npz    small pictures of the test split, for galleries
     hierarchy.json    fusion trees of a few pairs
+    log.txt           what a launcher's processes printed
+    .lock             held by the process that works on the run
     result.json       the figures; written last, so its presence means that the run is done
 """
 
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
+import shutil
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path, PurePath
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import IO, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +50,7 @@ IGNORED_KEYS = frozenset(
         "config",
         "seed_everything",  # in the folder's name
         "experiment",  # in the path
+        "trained_as",
         "ckpt_path",
         "runs_dir",
         "wandb",
@@ -293,6 +299,11 @@ class RunFolder:
         return self.path / "result.json"
 
     @property
+    def log(self) -> Path:
+        """log.txt."""
+        return self.path / "log.txt"
+
+    @property
     def exists(self) -> bool:
         """Whether the run was ever started."""
         return self.path.is_dir()
@@ -305,6 +316,59 @@ class RunFolder:
         except InputError:
             return False
         return True
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process, other than this one, works on the run."""
+        try:
+            with self._lock_file.open("r+") as file:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def lock(self) -> IO[str]:
+        """Takes the run for this process, and waits while another has it.
+
+        The lock is the operating system's, so it ends with the process however that ends, and is not inherited by
+        loader processes.
+
+        Returns:
+            An open file; the lock is given up when it is closed.
+
+        Raises:
+            InputError: if the folder cannot be written or its file system has no locks.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = self._lock_file.open("a+")
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):  # which of them depends on the system
+                print(f"{self.path}: another process works on this run; waiting for it", file=sys.stderr, flush=True)
+                fcntl.lockf(file, fcntl.LOCK_EX)
+        except OSError as error:
+            mend = "use a folder that can be written, on a file system with locks"
+            raise InputError(self.path, f"cannot be locked ({error.strerror or error})", mend) from None
+        return file
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.path / ".lock"
+
+    def copy_training(self, other: RunFolder) -> None:
+        """Takes over the training of another run, whose system this one tests in another way.
+
+        Raises:
+            InputError: if a file cannot be copied.
+        """
+        with other.lock():  # it may be training
+            for theirs in (other.env, other.metrics, other.last_checkpoint, other.best_checkpoint):
+                if theirs.exists():
+                    with theirs.open("rb") as source, atomic_write(self.path / theirs.relative_to(other.path)) as copy:
+                        shutil.copyfileobj(source, copy)
 
     def write_env(self, weights: Sequence[Mapping[str, Any]] = (), extra: Mapping[str, Any] | None = None) -> None:
         """Records this machine and process, the pre-trained `weights` and what else is in `extra`.

@@ -44,9 +44,9 @@ def test_a_package_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyP
 
 def test_hardware_is_one_line_with_equal_gpus_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.match(r"\d+ x \S.*", hardware())
-    monkeypatch.setattr("fgsbir.runs.environment._cores", lambda: 16)
+    monkeypatch.setattr("fgsbir.runs.environment.usable_cores", lambda: 16)
     monkeypatch.setattr("fgsbir.runs.environment._cpu_model", lambda: "AMD EPYC")
-    monkeypatch.setattr("fgsbir.runs.environment._memory_gib", lambda: 128)
+    monkeypatch.setattr("fgsbir.runs.environment.usable_memory_gib", lambda: 128)
     monkeypatch.setattr("fgsbir.runs.environment._gpu_names", lambda: ["H200", "A100", "H200"])
     assert hardware() == "16 x AMD EPYC, 128 GiB, 2 x H200, 1 x A100"
 

@@ -1,5 +1,7 @@
 import copy
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -315,3 +317,53 @@ def test_json_is_readable_by_people(tmp_path: Path, make_result: MakeResult) -> 
     lines = run.result.read_text().splitlines()
     assert '  "acc1": 62.4567,' in lines
     assert list(json.loads("\n".join(lines))) == list(make_result().to_dict())
+
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from fgsbir.runs.folder import RunFolder
+lock = RunFolder(Path(sys.argv[1])).lock()
+child = os.fork()  # as a loader process is made
+if child:
+    print(child, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_lock_keeps_other_processes_off_and_ends_with_its_process(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    assert not run.is_locked
+    assert not run.exists
+    with subprocess.Popen([sys.executable, "-c", HOLD, run.path], stdout=subprocess.PIPE) as holder:
+        child = int(holder.stdout.readline())
+        try:
+            assert run.is_locked
+            holder.kill()
+            holder.wait()
+            assert not run.is_locked  # though its child lives
+            os.kill(child, 0)
+        finally:
+            os.kill(child, signal.SIGKILL)
+    with run.lock():
+        assert run.exists
+
+
+def test_a_folder_that_cannot_be_made_cannot_be_locked(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be locked"):
+        RunFolder(tmp_path / "file" / "run").lock()
+
+
+def test_a_training_is_taken_over_whole_and_apart(tmp_path):
+    source, target = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    source.checkpoints.mkdir(parents=True)
+    for path in (source.env, source.metrics, source.best_checkpoint, source.last_checkpoint, source.result):
+        path.write_text(path.name)
+    target.copy_training(source)
+    copied = (target.env, target.metrics, target.best_checkpoint, target.last_checkpoint)
+    assert [path.read_text() for path in copied] == [path.name for path in copied]
+    assert not target.result.exists()
+    with source.best_checkpoint.open("r+") as file:  # as a training that goes on may
+        file.write("other")
+    assert target.best_checkpoint.read_text() == "best.ckpt"

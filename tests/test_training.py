@@ -260,12 +260,15 @@ from fgsbir.runs.folder import RunFolder
 run = RunFolder(Path(sys.argv[1]))
 lock = run.lock()
 print("locked", flush=True)
-time.sleep(1)
+while not (run.path / "waited for").exists():
+    time.sleep(0.01)
 run.result.write_text(sys.argv[2])
 """
 
 
-def test_a_run_that_another_process_works_on_is_waited_for_and_not_made_twice(tmp_path, write_config, capsys):
+def test_a_run_that_another_process_works_on_is_waited_for_and_not_made_twice(
+    tmp_path, write_config, capsys, monkeypatch
+):
     config = write_config()
     assert command("fit", "--config", config) == 0
     assert command("test", "--config", config) == 0
@@ -273,6 +276,12 @@ def test_a_run_that_another_process_works_on_is_waited_for_and_not_made_twice(tm
     result = run.result.read_text()
     run.result.unlink()
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*.*") if path.suffix in (".ckpt", ".npz")}
+
+    def say(*words, **options):
+        print(*words, **options)
+        (run.path / "waited for").touch()
+
+    monkeypatch.setattr("fgsbir.runs.folder.print", say, raising=False)
     for name in ("fit", "test"):
         words = [sys.executable, "-c", FINISH_ELSEWHERE, run.path, result]
         with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
@@ -283,6 +292,7 @@ def test_a_run_that_another_process_works_on_is_waited_for_and_not_made_twice(tm
         assert "another process works on this run" in said.err
         assert "nothing to do" in said.out
         run.result.unlink()
+        (run.path / "waited for").unlink()
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 

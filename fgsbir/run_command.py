@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from fgsbir.arguments import CommandParser
+from fgsbir.runs.environment import is_first_process
 from fgsbir.sweep.process import fgsbir, start
 from fgsbir.sweep.spec import Parameters, fit_words
 from fgsbir.sweep.state import FAILED
@@ -15,7 +16,6 @@ from fgsbir.sweep.state import FAILED
 _ALONE = ("--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto")
 """A test has one process: several would share out the queries and repeat some."""
 
-_RANKS = ("RANK", "SLURM_PROCID")
 _OF_A_LAUNCHER = (
     "SLURM_",
     "TORCHELASTIC_",
@@ -58,7 +58,7 @@ def run(words: list[str]) -> None:
     if not sys.stdout.isatty():
         fit += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     _stage("fit", fit, os.environ)
-    if all(os.environ.get(name, "0") == "0" for name in _RANKS):
+    if is_first_process():
         alone = {name: value for name, value in os.environ.items() if not name.startswith(_OF_A_LAUNCHER)}
         _stage("test", [*fit, *_ALONE], alone)
 

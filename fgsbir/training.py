@@ -14,7 +14,6 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 import fgsbir.data.sources
 import fgsbir.regions.box_file
@@ -23,6 +22,7 @@ import fgsbir.systems  # noqa: F401  (their short class names can then be used i
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.errors import InputError
 from fgsbir.experiments import load_experiment
+from fgsbir.runs.environment import is_first_process
 from fgsbir.runs.folder import RunFolder, config_hash
 from fgsbir.runs.recorder import RunRecorder
 from fgsbir.systems.base import System
@@ -131,6 +131,8 @@ class FgsbirCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer with our callbacks, folder and loggers."""
         config = self.config_init[self.subcommand]
+        if self.subcommand == "fit" and config.compile:
+            self.model.compile_encoders()
         self._claim(config)
         folder: Any = {"dirpath": self.folder.checkpoints, "enable_version_counter": False}
         # Of a few dozen queries acc@1 takes few values, and which epoch has the highest is luck; MRR uses every rank.
@@ -145,9 +147,7 @@ class FgsbirCLI(LightningCLI):
         )
 
     def before_fit(self) -> None:
-        """Compiles if asked to, and logs to Weights & Biases if it is installed and wanted."""
-        if self.config_init[self.subcommand].compile:
-            self.model.compile_encoders()
+        """Logs to Weights & Biases if it is installed and wanted."""
         if self._wandb_wanted():
             self.trainer.logger = WandbLogger(experiment=self._wandb_run(), save_dir=self.folder.path)
 
@@ -198,8 +198,7 @@ class FgsbirCLI(LightningCLI):
             raise InputError(
                 self.training.path, "this run has no checkpoint", "train it first: fgsbir fit with the same settings"
             )
-        first = getattr(rank_zero_only, "rank", 0) == 0  # of the processes of one training, it answers for all
-        if self.subcommand in ("fit", "test") and first:
+        if self.subcommand in ("fit", "test") and is_first_process():  # it answers for all
             self.held.enter_context(self.folder.lock())
             self._leave_if_done()
             if self.training != self.folder:

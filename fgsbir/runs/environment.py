@@ -100,6 +100,14 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def is_first_process() -> bool:
+    """Whether this process is alone, or the first of those that a launcher started for one training.
+
+    It looks at the variables of torchrun, Lightning and Slurm, for it is asked before there is a trainer.
+    """
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
 def usable_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

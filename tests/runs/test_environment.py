@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fgsbir
-from fgsbir.runs.environment import environment, git_commit, hardware, versions
+from fgsbir.runs.environment import environment, git_commit, hardware, is_first_process, versions
 
 
 def strings(value: object) -> list[str]:
@@ -93,3 +93,23 @@ def test_no_commit_outside_a_checkout_or_deep_inside_another(package: Path, tmp_
 def test_no_commit_without_git(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert git_commit(package) is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"RANK": "2", "LOCAL_RANK": "0"}, False),  # torchrun, second node
+        ({"NODE_RANK": "1", "LOCAL_RANK": "0"}, False),  # Lightning's own launcher, second node
+        ({"NODE_RANK": "0", "LOCAL_RANK": "1"}, False),
+        ({"SLURM_PROCID": "3", "SLURM_LOCALID": "0"}, False),
+        ({"SLURM_PROCID": "0"}, True),
+    ],
+)
+def test_the_first_process_of_a_training_knows_it(variables, first, monkeypatch):
+    for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert is_first_process() is first

@@ -131,7 +131,7 @@ def _curves() -> list[Any]:
 
     return [
         lines("val/acc1", "acc@1 on val", 0),
-        lines("val/acc10", "acc@10 on val", 1),
+        lines("val/mrr", "Mean reciprocal rank on val", 1),
         lines("train/loss", "Loss", 2),
     ]
 

@@ -60,6 +60,7 @@ def _run(sweep: Sweep, plan: Plan, options: argparse.Namespace) -> None:
         return
     print(f"{plan.name}: {len(plan.runs)} runs, {len(plan.runs) - len(pending)} done already; plan: {plan.path}")
     plan.write()
+    os.environ.setdefault("WANDB_RUN_GROUP", plan.name)  # W&B's own variable, which all runs inherit
     if options.launcher == "slurm":
         of_sbatch = dict(_setting("--slurm", text) for text in options.slurm)
         folder = plan.path.parent / "slurm"

@@ -193,13 +193,13 @@ class Joined(System):
 
     def __init__(self):
         super().__init__()
-        self.layer, self.score = nn.Linear(12, 7), nn.Linear(14, 3, bias=False)
+        self.encode, self.score = nn.Linear(12, 7), nn.Linear(14, 3, bias=False)
 
     def encode_sketch(self, batch):
-        return VectorEncoding(self.layer(batch.image[:, :, 0, :4].flatten(1).float()))
+        return VectorEncoding(self.encode(batch.image[:, :, 0, :4].flatten(1).float()))
 
     def encode_photo(self, batch):
-        return VectorEncoding(self.layer(batch.image[:, :, :2, :4].float().permute(0, 2, 1, 3).flatten(2)).sum(1))
+        return VectorEncoding(self.encode(batch.image[:, :, :2, :4].float().permute(0, 2, 1, 3).flatten(2)).sum(1))
 
     def match(self, sketches, photos):
         return self.score(torch.cat([sketches.vector, photos.vector], 1)).sum(1)

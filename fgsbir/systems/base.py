@@ -191,11 +191,11 @@ class System(LightningModule, ABC):
 
         Mixed precision ends with the encodings: distances, choices and noise are float32.
         """
-        encoded = self.encode(batch.sketch), self.encode(batch.photo), batch.photo.position
+        encoded = self.encode_batch(batch.sketch), self.encode_batch(batch.photo), batch.photo.position
         with torch.autocast(self.device.type, enabled=False):
             return self.pair_loss(*(self.gather(*encoded) if dist.is_initialized() else encoded)) + self.regulariser()
 
-    def encode(self, batch: SketchBatch | PhotoBatch) -> Any:
+    def encode_batch(self, batch: SketchBatch | PhotoBatch) -> Any:
         """Encodings of a batch, in float32 or better whatever the precision of the trainer."""
         encoded = self.encode_sketch(batch) if isinstance(batch, SketchBatch) else self.encode_photo(batch)
         return type(encoded)(
@@ -228,9 +228,9 @@ class System(LightningModule, ABC):
         """Encodes queries, then the gallery."""
         if isinstance(batch, SketchBatch):
             with self._clock:
-                encoded = self.encode(batch)
+                encoded = self.encode_batch(batch)
         else:
-            encoded = self.encode(batch)
+            encoded = self.encode_batch(batch)
         self._encodings[type(batch)].append((encoded, batch))
 
     test_step = validation_step

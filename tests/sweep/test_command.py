@@ -203,6 +203,17 @@ def test_wandb_gets_the_file_with_its_overrides_and_an_agent_a_slot(sweep, monke
     assert all(env["WANDB_MODE"] == "online" for _, env in started)
 
 
+@pytest.mark.parametrize(("chosen", "group"), [(None, "s"), ("mine", "mine")])
+def test_the_runs_of_a_sweep_are_a_group_at_wandb(chosen, group, sweep, asked, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_GROUP", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("WANDB_RUN_GROUP")
+    groups = []
+    monkeypatch.setattr(sweep_command.local, "launch", lambda *_: groups.append(os.environ["WANDB_RUN_GROUP"]))
+    assert main(["sweep", "run", "s.yaml"]) == 1  # nothing was run
+    assert groups == [group]
+
+
 def test_run_needs_an_experiment(capsys):
     assert main(["run", "--seed", "0"]) == 2
     assert "--experiment" in error_of(capsys)

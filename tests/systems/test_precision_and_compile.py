@@ -33,7 +33,7 @@ def test_the_loss_under_bf16_is_that_of_its_encodings_in_float32(name):
     system, pairs = make(name), batch()
     with half():
         loss = system.batch_loss(pairs)
-        encoded = system.encode(pairs.sketch), system.encode(pairs.photo)
+        encoded = system.encode_batch(pairs.sketch), system.encode_batch(pairs.photo)
     expected = system.pair_loss(*encoded, pairs.photo.position)
     torch.testing.assert_close(loss, expected, atol=1e-6, rtol=1e-6)  # bf16 keeps two to three digits
     assert system.match_all(*encoded).dtype == torch.float32
@@ -96,10 +96,10 @@ def test_compiled_encoders_encode_the_same(name, monkeypatch):
     torch._dynamo.reset()
     system, pairs = make(name), batch()
     with torch.no_grad():
-        expected = [system.encode(picture) for picture in pairs]
+        expected = [system.encode_batch(picture) for picture in pairs]
         torch._dynamo.utils.counters.clear()
         system.compile_encoders()
-        found = [system.encode(picture) for picture in pairs]
+        found = [system.encode_batch(picture) for picture in pairs]
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     for encodings in zip(found, expected, strict=True):
         for field, plain in zip(*encodings, strict=True):
@@ -110,9 +110,9 @@ def test_compiled_encoders_encode_the_same(name, monkeypatch):
 def test_code_that_was_compiled_encodes_the_same():
     torch._dynamo.reset()
     system, sketches = make("raw_pixels"), sketches_of([2, 3])
-    expected = system.encode(sketches).vector
+    expected = system.encode_batch(sketches).vector
     system.compile_encoders()
-    torch.testing.assert_close(system.encode(sketches).vector, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(system.encode_batch(sketches).vector, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_compiling_is_no_part_of_the_hash_but_precision_is():

@@ -210,7 +210,8 @@ def test_the_runs_of_a_sweep_are_a_group_at_wandb(chosen, group, sweep, asked, m
         monkeypatch.delenv("WANDB_RUN_GROUP")
     groups = []
     monkeypatch.setattr(sweep_command.local, "launch", lambda *_: groups.append(os.environ["WANDB_RUN_GROUP"]))
-    assert main(["sweep", "run", "s.yaml"]) == 1  # nothing was run
+    with pytest.raises(SystemExit):  # nothing was run
+        main(["sweep", "run", "s.yaml"])
     assert groups == [group]
 
 

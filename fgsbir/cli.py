@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 
 from fgsbir import __version__
+from fgsbir.arguments import CommandParser
 from fgsbir.errors import InputError
 
 USAGE = """\
@@ -104,12 +104,12 @@ def _report(words: list[str]) -> None:
     from fgsbir.report.paper_tables import REFERENCE
 
     description = "Writes one self-contained page from finished runs, and its tables and figures as files."
-    parser = argparse.ArgumentParser("fgsbir report", description=description, exit_on_error=False)
+    parser = CommandParser("fgsbir report", description)
     parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
     parser.add_argument("--out", default="report", help="folder; default: %(default)s")
     parser.add_argument("--reference", default=REFERENCE, help="row that differences are tested against; %(default)s")
     parser.add_argument("--system", default=SYSTEM, help="row shown beside it in the galleries; %(default)s")
-    options = _parsed(parser, words)
+    options = parser.parse_args(words[1:])
     page = write_report(Path(options.runs), Path(options.out), options.reference, options.system)
     print(f"Report: {page}")
 
@@ -121,11 +121,11 @@ def _results(words: list[str]) -> None:
     from fgsbir.runs.table import read_runs_csv, write_runs_csv
 
     description = "Collects finished runs as CSV, and shows them in the pages of the systems."
-    parser = argparse.ArgumentParser("fgsbir results", description=description, exit_on_error=False)
+    parser = CommandParser("fgsbir results", description)
     parser.add_argument("runs", metavar="RUNS", nargs="?", help="folder of runs, searched at any depth")
     parser.add_argument("--out", default="results/runs.csv", help="the table to which they are added; %(default)s")
     parser.add_argument("--docs", help="also write the tables in these pages anew, e.g. docs/systems; needs no RUNS")
-    options = _parsed(parser, words)
+    options = parser.parse_args(words[1:])
     out = Path(options.out)
     if options.runs is None and options.docs is None:
         raise InputError("fgsbir results", "nothing to do", "name a folder of runs, or --docs docs/systems")
@@ -140,9 +140,9 @@ def _trees(words: list[str]) -> None:
     from pathlib import Path
 
     description = "Scores the merge trees of finished runs on the embedded dataset; see docs/hierarchy-score.md."
-    parser = argparse.ArgumentParser("fgsbir trees", description=description, exit_on_error=False)
+    parser = CommandParser("fgsbir trees", description)
     parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
-    options = _parsed(parser, words)
+    options = parser.parse_args(words[1:])
 
     from fgsbir.tree_command import run
 
@@ -151,10 +151,10 @@ def _trees(words: list[str]) -> None:
 
 def _dashboard(words: list[str]) -> None:
     description = "Saves a workspace and a report over the runs of a project at Weights & Biases; see docs/wandb.md."
-    parser = argparse.ArgumentParser("fgsbir dashboard", description=description, exit_on_error=False)
+    parser = CommandParser("fgsbir dashboard", description)
     parser.add_argument("--entity", help="user or team; that of the account by default")
     parser.add_argument("--project", default="fgsbir", help="default: %(default)s")
-    options = _parsed(parser, words)
+    options = parser.parse_args(words[1:])
 
     from fgsbir.tracking.dashboard import publish
 
@@ -166,26 +166,18 @@ def _list(words: list[str]) -> None:
     from pathlib import Path
 
     description = "Lists all systems: whose idea, parameters, FLOPs, and whether a gallery can be indexed."
-    parser = argparse.ArgumentParser("fgsbir list", description=description, exit_on_error=False)
+    parser = CommandParser("fgsbir list", description)
     parser.add_argument("--recipe", choices=("modern", "paper"), default="modern", help="default: %(default)s")
     parser.add_argument("--dataset", default="chair_v2", help="whose experiments are measured; default: %(default)s")
     parser.add_argument("--experiments", type=Path, default=Path("experiments"), help="folder; default: %(default)s")
     parser.add_argument("--strokes", type=int, default=10, help="of the sketch; default: %(default)s")
     parser.add_argument("--regions", type=int, default=16, help="of the photo; default: %(default)s")
     parser.add_argument("--format", choices=("table", "csv", "markdown"), default="table", help="default: %(default)s")
-    options = _parsed(parser, words)
+    options = parser.parse_args(words[1:])
 
     from fgsbir.list_command import run
 
     run(options.experiments, options.dataset, options.recipe, options.strokes, options.regions, options.format)
-
-
-def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
-    """The options of a command, its own name being the first word."""
-    try:
-        return parser.parse_args(words[1:])
-    except argparse.ArgumentError as error:
-        raise InputError(parser.prog, str(error), f"see {parser.prog} --help") from None
 
 
 if __name__ == "__main__":

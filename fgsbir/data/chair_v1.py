@@ -74,7 +74,7 @@ def _find(root: Path) -> Path:
     raise InputError(
         root,
         f"no '{ANNOTATION}' here or in 'qmul-chair-v1' or 'ChairV1'",
-        "download the dataset and name its folder in FGSBIR_DATA or --data.root",
+        "download the dataset and name its folder in FGSBIR_DATA or --data.source.init_args.root",
     )
 
 

@@ -76,7 +76,7 @@ def _find(root: Path, coordinates: str, names: tuple[str, ...]) -> Path:
     raise InputError(
         root,
         f"no '{coordinates}' beside a folder 'photo', here or in {' or '.join(repr(name) for name in names)}",
-        "download the dataset and name its folder in FGSBIR_DATA or --data.root",
+        "download the dataset and name its folder in FGSBIR_DATA or --data.source.init_args.root",
     )
 
 

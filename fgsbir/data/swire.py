@@ -156,7 +156,7 @@ def _find(root: Path) -> Path:
     raise InputError(
         root,
         "no folders 'sketches' and 'screens', here or in 'swire'",
-        "unpack SWIRE and RICO there, or name their folder in FGSBIR_DATA or --data.root",
+        "unpack SWIRE and RICO there, or name their folder in FGSBIR_DATA or --data.source.init_args.root",
     )
 
 

@@ -24,6 +24,10 @@ TIMEOUTS = 100
 
 POLL_SECONDS = 10.0
 
+ABSENCES = 6
+"""How many times on end the job must be missing from the queue to be over. A task that is just being queued again can
+be missing from it for a moment."""
+
 _IGNORED = (signal.SIGTERM, signal.SIGUSR2)
 """What Slurm sends before it kills: submitit answers by queueing the job again, and training goes on until the end."""
 
@@ -109,18 +113,18 @@ def launch(
 
 
 def _wait(runs: Sequence[PlannedRun], job_id: str) -> None:
-    """Waits for the end of a job, and tells when runs end."""
-    said = 0
+    """Waits until all runs have ended, or their job has left the queue for good, and tells when runs end."""
+    said = absent = 0
     while True:
         try:
-            queued = _queued(f"--jobs={job_id}")  # before the states, which are thus final in the last round
+            absent = 0 if _queued(f"--jobs={job_id}") else absent + 1
         except InputError:  # a busy Slurm does not always answer
-            queued = job_id
+            absent = 0
         ended = [state for state in map(state_of, runs) if state.kind in ("done", "failed")]
         if len(ended) > said:
             said = len(ended)
             print(f"of {len(runs)} runs, {summary(ended).partition(': ')[2]}", flush=True)
-        if not queued:
+        if absent >= ABSENCES or (absent and len(ended) == len(runs)):
             return
         time.sleep(POLL_SECONDS)
 

@@ -10,11 +10,13 @@ from fgsbir.errors import InputError
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep import slurm
 from fgsbir.sweep.plan import PlannedRun
+from fgsbir.sweep.state import State
 
 SQUEUE = """#!/bin/sh
-# Lists job 7 as long as there is a line in the file `queued`, and takes one away.
+# Takes a line from the file `queued` and, as long as there is one, lists job 7; or none, where the line says so.
 case "$*" in *--name=*) cat named 2> /dev/null; exit 0;; esac
-if [ -s queued ]; then sed -i 1d queued; echo 7; exit 0; fi
+if [ -s queued ]; then read -r line < queued; sed -i 1d queued; [ "$line" = none ] || echo 7; exit 0; fi
+echo over >> over
 echo "slurm_load_jobs error: Invalid job id specified" >&2
 exit 1
 """
@@ -68,6 +70,19 @@ def test_an_array_that_is_queued_already_is_joined(cluster, capsys):
     assert not (cluster / "submitted").exists()
     assert (cluster / "queued").read_text() == ""
     assert "joining job 7" in capsys.readouterr().out
+
+
+def test_a_task_that_is_missing_from_the_queue_for_a_moment_is_waited_for(cluster):
+    (cluster / "queued").write_text("x\nnone\nnone\nx\nnone\nx\n")
+    launch(cluster, [planned(cluster, "a")])
+    assert (cluster / "queued").read_text() == ""
+    assert len((cluster / "over").read_text().splitlines()) == slurm.ABSENCES
+
+
+def test_a_sweep_whose_runs_are_all_done_ends_with_its_job(cluster, monkeypatch):
+    monkeypatch.setattr(slurm, "state_of", lambda run: State("done"))
+    launch(cluster, [planned(cluster, "a")])
+    assert len((cluster / "over").read_text().splitlines()) == 1
 
 
 def test_an_option_that_sbatch_does_not_have_is_one_line(cluster):

@@ -20,7 +20,7 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir pretrain --source ChairV2 --out chairs.safetensors     a stroke transformer learns from sketches alone
   fgsbir data     check|stats|show|export --source ChairV2      look at a dataset before training on it
   fgsbir report   RUNS --out DIR                                page, tables and figures from finished runs
-  fgsbir results  RUNS --out results/runs.csv                   one row a finished run; in pages too: --docs DIR
+  fgsbir results  RUNS --out results --docs docs                keep figures of finished runs; make tables, pages anew
   fgsbir trees    RUNS                                          discovered hierarchies against true part trees
   fgsbir dashboard --project fgsbir                             workspace and report at Weights & Biases, as code
   fgsbir list                                                   all systems, their papers and what each costs
@@ -115,25 +115,9 @@ def _report(words: list[str]) -> None:
 
 
 def _results(words: list[str]) -> None:
-    from pathlib import Path
+    from fgsbir.results_command import run
 
-    from fgsbir.report.docs_tables import refresh_docs
-    from fgsbir.runs.table import read_runs_csv, write_runs_csv
-
-    description = "Collects finished runs as CSV, and shows them in the pages of the systems."
-    parser = CommandParser("fgsbir results", description)
-    parser.add_argument("runs", metavar="RUNS", nargs="?", help="folder of runs, searched at any depth")
-    parser.add_argument("--out", default="results/runs.csv", help="the table to which they are added; %(default)s")
-    parser.add_argument("--docs", help="also write the tables in these pages anew, e.g. docs/systems; needs no RUNS")
-    options = parser.parse_args(words[1:])
-    out = Path(options.out)
-    if options.runs is None and options.docs is None:
-        raise InputError("fgsbir results", "nothing to do", "name a folder of runs, or --docs docs/systems")
-    rows = read_runs_csv(out) if options.runs is None else write_runs_csv(Path(options.runs), out)
-    print(f"Results: {out}")
-    if options.docs is not None:
-        refresh_docs(Path(options.docs), rows)
-        print(f"Pages: {options.docs}")
+    run(words[1:])
 
 
 def _trees(words: list[str]) -> None:

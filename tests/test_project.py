@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ("sketch", "regions", "data", "models", "retrieval", "systems", "experiments", "runs", "sweep")
 LAYERS += ("report", "tracking")
 LAYERS += ("training", "pretraining", "data_commands", "tree_command", "list_command", "run_command", "sweep_command")
+LAYERS += ("results_command",)
 LAYERS += ("cli",)  # commands, a file each
 FREE = ("errors", "files", "arguments")  # importable by all
 WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py")

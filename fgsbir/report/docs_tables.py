@@ -14,6 +14,8 @@ from fgsbir.runs.table import Row
 
 BLOCK = re.compile(r"(<!-- results: (?P<system>[^\n]+?) -->\n).*?(<!-- /results -->)", re.DOTALL)
 
+TABLE = re.compile(r"(<!-- table: (?P<name>[\w/+-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+
 HEADER = """\
 | Experiment | Dataset | Recipe | Seed | N_test | acc@1 | acc@10 | Published acc@1 | Published acc@10 | Commit |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -58,6 +60,24 @@ def refreshed(page: Path, text: str, rows: Sequence[Row]) -> str:
     if system not in METHODS:
         raise InputError(page, f"there is no system '{system}' to show", f"use one of {', '.join(METHODS)}")
     return BLOCK.sub(lambda block: block[1] + results_block(system, rows) + block[3], text)
+
+
+def refresh_results_page(page: Path, tables: Path) -> None:
+    """Writes the tables of a page anew; all else in it stays as it is.
+
+    Args:
+        page: with `<!-- table: chair_v2/modern/table1 -->` and `<!-- /table -->` around each table.
+        tables: the folder `tables` of a report.
+
+    Raises:
+        InputError: if a file cannot be read or written, or the page has no table.
+    """
+    text = read_bytes(page).decode()
+    if not TABLE.search(text):
+        raise InputError(page, "it has no table", "put one between <!-- table: NAME --> and <!-- /table -->")
+    text = TABLE.sub(lambda block: block[1] + read_bytes(tables / f"{block['name']}.md").decode() + block[3], text)
+    with atomic_write(page, "w") as file:
+        file.write(text)
 
 
 def results_block(system: str, rows: Sequence[Row]) -> str:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.report.cells import DATASETS, DETAILS, METHODS, REGIONS, detail_of, stem_of
+from fgsbir.report.claims import claims_table
 from fgsbir.report.collected import Dataset, Group, Run, load_runs
 from fgsbir.report.figures import Curve, inline, region_figure, training_figure, write_figure
 from fgsbir.report.formats import templates, write_table
@@ -175,7 +176,7 @@ def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
 
 def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: str) -> Part:
     """One recipe."""
-    regions = region_table(dataset, recipe)
+    regions, claims = region_table(dataset, recipe), claims_table(dataset, recipe)
     pair = _two_systems(dataset, recipe, reference, system)
     explained = [group for group in reversed(pair) if _is_explained(group)]
     explained += sorted(
@@ -186,7 +187,7 @@ def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: st
         name=recipe,
         anchor=anchor,
         folder=_as_folder(recipe),
-        tables=(*paper_tables(dataset, recipe, reference), *([regions] if regions else [])),
+        tables=(*paper_tables(dataset, recipe, reference), *(table for table in (claims, regions) if table)),
         costs=cost_table(dataset, recipe),
         regions=_regions(anchor, regions, f"ours, {dataset.title}, {recipe}") if regions else None,
         curves=_curves(anchor, dataset, recipe),

@@ -229,16 +229,43 @@ def paired_test(
     Raises:
         ValueError: if there are no ranks, or the lengths differ.
     """
-    hits_a, hits_b = _hit_shares(ranks_a, k), _hit_shares(ranks_b, k)
-    if len(hits_a) != len(hits_b):
-        raise ValueError(f"{len(hits_a)} and {len(hits_b)} ranks cannot be paired")
-    differences = hits_a - hits_b
+    differences = _hit_differences(ranks_a, ranks_b, k)
     observed = differences.mean()
-    shifted = _resampled_means(differences, np.arange(len(hits_a)) if groups is None else groups, samples, seed)
+    shifted = _resampled_means(differences, np.arange(len(differences)) if groups is None else groups, samples, seed)
     shifted -= observed
     # Equal values may differ in the last bit; they must count as equal.
     extreme = np.count_nonzero(np.abs(shifted) >= abs(observed) - 1e-12)
     return 100.0 * float(observed), (extreme + 1) / (samples + 1)
+
+
+def paired_interval(
+    ranks_a: npt.ArrayLike,
+    ranks_b: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    k: int = 1,
+    samples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Confidence interval of the difference that `paired_test` tests, by the same draws of whole photos.
+
+    Returns:
+        Lower and upper end, percentage points.
+
+    Raises:
+        ValueError: as `paired_test`.
+    """
+    differences = 100.0 * _resampled_means(_hit_differences(ranks_a, ranks_b, k), groups, samples, seed)
+    low, high = np.quantile(differences, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return float(low), float(high)
+
+
+def _hit_differences(ranks_a: npt.ArrayLike, ranks_b: npt.ArrayLike, k: int) -> Float64Array:
+    """For each query, the share of A's runs that find its photo among the first `k`, less that of B's, `(Q,)`."""
+    hits_a, hits_b = _hit_shares(ranks_a, k), _hit_shares(ranks_b, k)
+    if len(hits_a) != len(hits_b):
+        raise ValueError(f"{len(hits_a)} and {len(hits_b)} ranks cannot be paired")
+    return hits_a - hits_b
 
 
 def _hit_shares(ranks: npt.ArrayLike, k: int) -> Float64Array:

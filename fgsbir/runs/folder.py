@@ -367,8 +367,22 @@ class RunFolder:
         with other.lock():  # it may be training
             for theirs in (other.env, other.metrics, other.last_checkpoint, other.best_checkpoint):
                 if theirs.exists():
-                    with theirs.open("rb") as source, atomic_write(self.path / theirs.relative_to(other.path)) as copy:
-                        shutil.copyfileobj(source, copy)
+                    _copy(theirs, self.path / theirs.relative_to(other.path))
+
+    def copy_outcome(self, other: RunFolder) -> None:
+        """Takes over what tables are made of from another, finished run: no weights and no pictures.
+
+        Raises:
+            InputError: if a file cannot be copied.
+        """
+        for theirs in (
+            other.env,
+            other.metrics,
+            other.ranking,
+            other.result,
+        ):  # the result last: it says that all is there
+            if theirs.exists():
+                _copy(theirs, self.path / theirs.name)
 
     def write_env(self, weights: Sequence[Mapping[str, Any]] = (), extra: Mapping[str, Any] | None = None) -> None:
         """Records this machine and process, the pre-trained `weights` and what else is in `extra`.
@@ -519,6 +533,11 @@ def find_runs(root: Path) -> list[RunFolder]:
     if not root.is_dir():
         raise InputError(root, "no such folder of runs", "check the path or run an experiment first")
     return [RunFolder(path.parent) for path in sorted(root.rglob("result.json"))]
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as file, atomic_write(target) as copy:
+        shutil.copyfileobj(file, copy)
 
 
 def _read_text(path: Path) -> str:

@@ -1,0 +1,99 @@
+"""What Sain et al. 2020 conclude from their tables, held against our runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fgsbir.report.cells import stem_of
+from fgsbir.report.collected import Dataset, Group
+from fgsbir.report.paper import Published, published
+from fgsbir.report.paper_tables import SIGNIFICANT, facts
+from fgsbir.report.table import EMPTY, Cell, Column, Row, Table
+from fgsbir.retrieval.ranking import paired_interval, paired_test
+
+
+class Claim(NamedTuple):
+    """One system is better than another.
+
+    Attributes:
+        text: what the paper says.
+        better: name of the experiment that is said to be better; `worse`: likewise.
+        k: of the acc@k that the paper says it by.
+    """
+
+    text: str
+    better: str
+    worse: str
+    k: int = 1
+
+
+CLAIMS = (
+    Claim("The whole model beats one vector a picture", "proposed", "b_siamese"),
+    Claim("Matching in pairs by a gate beats one vector", "b_gated_siamese", "b_siamese"),
+    Claim("Strokes and regions that attend to each other beat one vector", "b_localised_coattn", "b_siamese"),
+    Claim("The hierarchy adds to co-attention (w/o Hierarchy)", "proposed", "b_localised_coattn"),
+    Claim("Co-attention adds to the hierarchy (w/o Localised-Coattn)", "proposed", "without_localised_coattn"),
+    Claim("A hierarchy found for the pair beats that of containment", "proposed", "explicit_hierarchy"),
+    Claim("Fusing two nodes at a time beats pooling graphs", "proposed", "b_graph_hierarchy"),
+    Claim("On coarse sketches the whole model beats one vector", "proposed_coarse", "b_siamese_coarse", 10),
+    Claim("On coarse++ sketches likewise", "proposed_coarse_plus", "b_siamese_coarse_plus", 10),
+    Claim("16 regions beat 8", stem_of("Proposed"), stem_of("Proposed", regions=8)),
+)
+
+
+def claims_table(dataset: Dataset, recipe: str) -> Table | None:
+    """The claims with the paper's difference and ours; None for a dataset without both.
+
+    A claim *holds* if our difference has its sign and p < 0.05 by a paired bootstrap over photos,
+    is *reversed* if it has the other sign and p < 0.05, and else is *not shown*.
+    """
+    figures = {name.partition("/")[2]: f for name, f in published().items() if name.startswith(f"{dataset.name}/")}
+    rows = [_row(claim, dataset, recipe, figures) for claim in CLAIMS]
+    if not figures or not any(row[-1].values for row in rows):
+        return None
+    columns = (
+        Column("", "Claim", ("claim",), True),
+        Column("", "Figure", ("figure",), True),
+        Column("Paper", "Difference", ("paper_difference",)),
+        Column("Ours", "Difference", ("difference", "low", "high")),
+        Column("Ours", "p", ("p",)),
+        Column("Ours", "Verdict", ("verdict",), True),
+    )
+    notes = (
+        "Differences in percentage points. Paper: of its tables, one run each, chosen on the test split.",
+        "Ours: between means over seeds; in brackets the 95 % interval, and p, by a paired bootstrap over photos.",
+        f"A claim holds if our difference has the same sign and p < {SIGNIFICANT}; it is reversed if it has the other"
+        " sign and such a p; else it is not shown. An empty cell was not run.",
+    )
+    return Table(
+        "claims",
+        f"{dataset.title}: what the paper claims, held against our runs",
+        facts(dataset, recipe),
+        columns,
+        (tuple(rows),),
+        notes,
+    )
+
+
+def _row(claim: Claim, dataset: Dataset, recipe: str, figures: dict[str, Published]) -> Row:
+    first = (Cell(claim.text, (claim.text,)), Cell(f"acc@{claim.k}", (f"acc{claim.k}",)))
+    printed = [getattr(figures.get(stem), f"acc{claim.k}", None) for stem in (claim.better, claim.worse)]
+    theirs = [float(figure) for figure in printed if figure is not None]
+    paper = Cell("–")
+    if len(theirs) == 2:
+        apart = round(theirs[0] - theirs[1], 2)
+        paper = Cell(f"{apart:+.2f}", (apart,))
+    better, worse = (_only(dataset, recipe, stem) for stem in (claim.better, claim.worse))
+    if better is None or worse is None:
+        return (*first, paper, EMPTY, EMPTY, EMPTY)
+    difference, p = paired_test(better.ranks, worse.ranks, better.photos, claim.k)
+    low, high = paired_interval(better.ranks, worse.ranks, better.photos, claim.k)
+    verdict = "not shown" if p >= SIGNIFICANT else "holds" if difference > 0 else "reversed"
+    ours = Cell(f"{difference:+.2f}", (difference, low, high), f"[{low:+.1f}, {high:+.1f}]")
+    return (*first, paper, ours, Cell(f"{p:.3f}", (p,)), Cell(verdict, (verdict,)))
+
+
+def _only(dataset: Dataset, recipe: str, stem: str) -> Group | None:
+    """The runs of a cell; None if there are none, or several configurations, of which none is the one."""
+    found = dataset.filling(recipe, stem)
+    return found[0] if len(found) == 1 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,61 @@ def experiment_words(root: Path, dataset: str, name: str, recipe: str = "modern"
     if "trained_as" in own:
         own["trained_as"] += suffix
     return words + [word for key, value in _leaves(own) for word in (f"--{key}", value)]
+
+
+def backbone_words(words: Sequence[str]) -> list[str] | None:
+    """The options of `fgsbir fit` that train the backbone that an experiment takes over; None if it trains its own.
+
+    They are those of the experiment that `backbone_from` names, and all that was said of this one on the command line
+    but for its model, of which the backbone's settings are kept.
+
+    Args:
+        words: options of `fgsbir fit` for the experiment that takes it over.
+
+    Raises:
+        InputError: if a file is missing or damaged, or the other experiment takes over a backbone too.
+    """
+    files, said = _options(words)
+    config: dict[str, Any] = {}
+    for file in files:
+        config = _merge(config, load_experiment(Path(file)))
+    config |= {name: value for name, value in said if name in ("backbone_from", "experiment", "recipe", "experiments")}
+    name = config.get("backbone_from")
+    if name in (None, "null"):
+        return None
+    if str(name).endswith((".yaml", ".yml")):
+        other = ["--config", str(name)]
+    else:
+        dataset = str(config.get("experiment", "custom")).partition("/")[0]
+        root = Path(config.get("experiments", "experiments"))
+        other = experiment_words(root, dataset, str(name), str(config.get("recipe", "modern")))
+    other += [f"--{key}={value}" for key, value in said if _is_shared(key)]
+    if backbone_words(other) is not None:
+        raise InputError("backbone_from", f"{name} takes over a backbone itself", "name the experiment that trains it")
+    return other
+
+
+def _options(words: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The configuration files among options, and the others as names and values."""
+    files, said = [], []
+    pending = iter(words)
+    for word in pending:
+        option, equals, value = word.partition("=")
+        if not option.startswith("-"):
+            continue
+        value = value if equals else next(pending, "")
+        if option in ("--config", "-c"):
+            files.append(value)
+        else:
+            said.append((option.lstrip("-"), value))
+    return files, said
+
+
+def _is_shared(key: str) -> bool:
+    """Whether a setting of an experiment is also one of the experiment that trains its backbone."""
+    if key.startswith("model"):
+        return key.startswith(("model.backbone", "model.init_args.backbone"))
+    return key not in ("experiment", "recipe", "trained_as", "backbone_from", "ckpt_path", "data.test_detail")
 
 
 def _leaves(config: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from fgsbir.arguments import CommandParser
+from fgsbir.experiments import backbone_words
 from fgsbir.runs.environment import is_first_process
 from fgsbir.sweep.process import fgsbir, start
 from fgsbir.sweep.spec import Parameters, fit_words
@@ -57,6 +58,8 @@ def run(words: list[str]) -> None:
     fit = fit_words(parameters) + settings
     if not sys.stdout.isatty():
         fit += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+    if (backbone := backbone_words(fit)) is not None:
+        _stage("fit", backbone, os.environ)
     _stage("fit", fit, os.environ)
     if is_first_process():
         alone = {name: value for name, value in os.environ.items() if not name.startswith(_OF_A_LAUNCHER)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +23,13 @@ import fgsbir.regions.selective_search
 import fgsbir.systems  # noqa: F401  (their short class names can then be used in configs)
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.errors import InputError
-from fgsbir.experiments import load_experiment
+from fgsbir.experiments import backbone_words, load_experiment
 from fgsbir.runs.environment import is_first_process
 from fgsbir.runs.folder import RunFolder, config_hash
 from fgsbir.runs.recorder import RunRecorder
+from fgsbir.runs.reload import load_backbone
+from fgsbir.sweep.process import fgsbir as command_line
+from fgsbir.sweep.process import start
 from fgsbir.systems.base import System
 from fgsbir.tracking.wandb_run import WandbOptions, close_run, log_test, open_run
 
@@ -43,9 +48,12 @@ class FgsbirCLI(LightningCLI):
     """Of the run."""
     training: RunFolder
     """Where its checkpoints are: another one's where an experiment differs from that in its test alone."""
+    backbone: RunFolder | None = None
+    """Of the training whose backbone is taken over."""
 
     def __init__(self, words: list[str]) -> None:
         name = words[0]
+        self.backbone_words = backbone_words(words[1:])
         with ExitStack() as self.held:  # the lock of the folder
             super().__init__(
                 System,
@@ -65,6 +73,9 @@ class FgsbirCLI(LightningCLI):
         parser.add_argument("--recipe", type=str, default="custom", help="name of the training recipe, for tables")
         trained_as = "experiment whose training this one shares: it differs in data.test_detail alone"
         parser.add_argument("--trained_as", type=str | None, default=None, help=trained_as)
+        backbone_from = "experiment whose trained backbone this one takes over: one on the same dataset, or a file"
+        parser.add_argument("--backbone_from", type=str | None, default=None, help=backbone_from)
+        parser.add_argument("--experiments", type=str, default="experiments", help="folder of all experiments")
         parser.add_argument("--runs_dir", type=str, default="runs", help="folder of all runs")
         parser.add_argument("--compile", type=bool, default=False, help="compile the encoders for training")
         parser.add_class_arguments(WandbOptions, "wandb")
@@ -100,8 +111,13 @@ class FgsbirCLI(LightningCLI):
         self.settings = yaml.safe_load(
             parser.dump(config, skip_none=False, skip_validation=True, skip_link_targets=False)
         )
-        for key in ("config", "ckpt_path", "weights_only", "return_predictions", "verbose"):
+        for key in ("config", "ckpt_path", "weights_only", "return_predictions", "verbose", "experiments"):
             self.settings.pop(key, None)
+        del self.settings["backbone_from"]
+        if self.backbone_words is not None:
+            self.backbone, _ = locate(self.backbone_words)
+            experiment = self.backbone.path.relative_to(self.settings["runs_dir"]).parent
+            self.settings["backbone_from"] = f"{experiment}/{self.backbone.path.name.rpartition('-s')[0]}"
         self.seed = int(config.seed_everything)
         precision = str(config.trainer.precision)
         if precision.endswith("-true") and not precision.startswith(("32", "64")):
@@ -203,8 +219,25 @@ class FgsbirCLI(LightningCLI):
             self._leave_if_done()
             if self.training != self.folder:
                 self.folder.copy_training(self.training)
+            if fits and self.backbone is not None and not checkpoint.exists() and not config.trainer.fast_dev_run:
+                self._take_over_backbone(self.backbone)
         if config.ckpt_path is None and checkpoint.exists():
             config.ckpt_path = str(checkpoint)
+
+    def _take_over_backbone(self, run: RunFolder) -> None:
+        """Loads the backbone of the best checkpoint of another training, which is first made if it is missing.
+
+        With several processes this is the first one, from which the others get their weights.
+        """
+        words = self.backbone_words or []
+        if not run.is_trained:
+            command = f"fgsbir fit {shlex.join(words)}"
+            if int(os.environ.get("SLURM_NTASKS", "1")) > 1 or "TORCHELASTIC_RUN_ID" in os.environ:
+                raise InputError(run.path, "the backbone to take over is not trained", f"run: {command}")
+            print(f"{self.folder.path}: training its backbone first: {command}", flush=True)
+            if status := start(command_line("fit", *words), os.environ).wait():
+                raise InputError(run.path, f"training the backbone failed, exit status {status}", f"run: {command}")
+        load_backbone(self.model, run)
 
 
 class _Located(Exception):

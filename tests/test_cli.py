@@ -1,9 +1,7 @@
 """The command line, less the trainings."""
 
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest

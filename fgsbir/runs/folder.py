@@ -318,6 +318,15 @@ class RunFolder:
         return True
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the training came to its end, tested or not."""
+        try:
+            epochs = self.read_config()["trainer"]["max_epochs"]
+            return self.best_checkpoint.exists() and self.read_metrics()[-1]["epoch"] + 1 >= epochs > 0
+        except (InputError, LookupError, TypeError):
+            return False
+
+    @property
     def is_locked(self) -> bool:
         """Whether a process, other than this one, works on the run."""
         try:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
+from torch import nn
 
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.errors import InputError
+from fgsbir.models.backbone import Backbone
 from fgsbir.runs.folder import RunFolder
 from fgsbir.systems.base import System
 
@@ -22,15 +26,34 @@ def load_run(run: RunFolder) -> tuple[System, SketchPhotoData]:
         InputError: if the configuration is not one of this version, or the checkpoint is missing or does not fit.
     """
     system, data = build(run.read_config(), run.config, "train again")
+    _load(system, run.best_checkpoint)
+    return system.eval(), data
+
+
+def load_backbone(system: System, run: RunFolder) -> None:
+    """Loads the backbone of a run's best checkpoint into a system, and says so in its `origin`.
+
+    Raises:
+        InputError: if the checkpoint is missing or has no such backbone, or the system has none.
+    """
+    backbone = getattr(system, "backbone", None)
+    if not isinstance(backbone, Backbone):
+        raise InputError("backbone_from", f"{system.name} has no backbone of this kind", "use null")
+    _load(backbone, run.best_checkpoint, "backbone.")
+    digest = hashlib.sha256(run.best_checkpoint.read_bytes()).hexdigest()
+    backbone.origin = {"source": f"{run.path.parent.name}/{run.path.name}", "sha256": digest}
+
+
+def _load(module: nn.Module, checkpoint: Path, prefix: str = "") -> None:
+    """Loads what a checkpoint has under a prefix."""
     try:
-        state = torch.load(run.best_checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-        system.load_state_dict(state)
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     except FileNotFoundError:
-        raise InputError(run.best_checkpoint, "no such file", "train again or copy it here") from None
+        raise InputError(checkpoint, "no such file", "train again or copy it here") from None
     except (OSError, EOFError, KeyError, TypeError, RuntimeError, UnpicklingError) as error:
         problem = f"it does not fit the configuration ({str(error).splitlines()[0]})"
-        raise InputError(run.best_checkpoint, problem, "train again") from None
-    return system.eval(), data
+        raise InputError(checkpoint, problem, "train again") from None
 
 
 def build(config: Mapping[str, Any], where: object, mend: str) -> tuple[System, SketchPhotoData]:

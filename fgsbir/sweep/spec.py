@@ -117,6 +117,8 @@ def fit_words(run: Parameters) -> list[str]:
         words = experiment_words(
             root, str(run.get("dataset", "embedded")), experiment, str(run.get("recipe", "modern"))
         )
+    if "experiments" in run:
+        words += ["--experiments", str(run["experiments"])]
     if "seed" in run:
         words += ["--seed_everything", str(run["seed"])]
     return words + arguments({name: value for name, value in run.items() if name not in SELECTING})

@@ -35,7 +35,7 @@ class Optimisation:
     Args:
         optimizer: "adam", "adamw" or "sgd" (momentum 0.9).
         lr: learning rate, the peak where it is scheduled.
-        backbone_lr_factor: learning rate of the backbone relative to `lr`.
+        backbone_lr_factor: learning rate of the backbone relative to `lr`; 0 leaves it as it is.
         matcher_lr_factor: likewise, of what turns the nodes of a picture, or of a pair, into one vector. A tree applies
             it a dozen times on end, and at the rate of other layers it soon learns training pairs by heart.
         weight_decay: of matrices; biases and norms have none.
@@ -128,6 +128,12 @@ class System(LightningModule, ABC):
     def weights_origin(self) -> list[dict[str, str]]:
         """Where pretrained weights came from: `{"source": ..., "sha256": ...}` each."""
         return [module.origin for module in self.modules() if isinstance(module, Backbone)]
+
+    def setup(self, stage: str) -> None:
+        """Fixes a backbone that does not learn, which spares its gradients."""
+        if not self.optimisation.backbone_lr_factor:
+            for parameter in self.backbone_parameters():
+                parameter.requires_grad_(False)
 
     def configure_optimizers(self) -> Any:
         """Parameter groups by decay and learning rate, and the schedule."""

@@ -106,8 +106,15 @@ def test_a_job_fails_as_its_run_does(tmp_path, monkeypatch):
         slurm.Job(("--experiment=a",), tmp_path / "log.txt")()
 
 
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "own.yaml").write_text("experiment: my/own\n")
+
+
 @pytest.mark.parametrize("rank", [0, 1])
-def test_of_several_tasks_all_train_and_the_first_one_tests_alone(rank, monkeypatch):
+def test_of_several_tasks_all_train_and_the_first_one_tests_alone(rank, monkeypatch, own_file):
     started = []
 
     class Ended:
@@ -129,7 +136,7 @@ def test_of_several_tasks_all_train_and_the_first_one_tests_alone(rank, monkeypa
         assert not {"SLURM_PROCID", "SLURM_NTASKS", "MASTER_PORT", "LOCAL_RANK"} & environment.keys()
 
 
-def test_a_stage_that_fails_ends_the_run_and_says_how(monkeypatch):
+def test_a_stage_that_fails_ends_the_run_and_says_how(monkeypatch, own_file):
     class Ended:
         def wait(self):
             return -9

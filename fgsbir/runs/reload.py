@@ -18,10 +18,14 @@ from fgsbir.systems.base import System
 def load_run(run: RunFolder) -> tuple[System, SketchPhotoData]:
     """Builds what a run's configuration says and loads its best checkpoint, ready for evaluation.
 
+    A system with nothing to train has no checkpoint and needs none.
+
     Raises:
         InputError: if the configuration is not one of this version, or the checkpoint is missing or does not fit.
     """
     system, data = build(run.read_config(), run.config, "train again")
+    if not any(p.requires_grad for p in system.parameters()):
+        return system.eval(), data
     try:
         state = torch.load(run.best_checkpoint, map_location="cpu", weights_only=True)["state_dict"]
         system.load_state_dict(state)

@@ -126,8 +126,8 @@ def drawing_table(dataset: Dataset, recipe: str) -> Table | None:
     last = [Cell(f"{score.mean():.2f}", (score.mean(), None, None, None)) for score in guess]
     notes = (
         f"In percent, means over {MOMENTS} moments of each drawing, at equal shares of its ink, and over sketches. m@A:"
-        " the ranking percentile (100 % where the true photo is first, 0 % where it is last). m@B: 1/rank. Both are"
-        " those of Bhunia et al., CVPR 2020, but for the moments.",
+        " the ranking percentile (100 % where the true photo is first, 0 % where it is last). m@B: 1/rank. After"
+        " Bhunia et al., CVPR 2020, whose moments differ.",
         "Mean ± deviation over seeds; in brackets the 95 % interval of the mean, by a bootstrap over photos.",
     )
     return Table(

@@ -49,8 +49,10 @@ class DrawingScores(NamedTuple):
 def drawing_scores(ranks: npt.ArrayLike, gallery: int) -> DrawingScores:
     """Ranking percentile, `(G - rank) / (G - 1)`, and reciprocal rank of each rank.
 
-    The paper names both and has no formula. That of the reciprocal rank is the one of its released code, that of the
-    percentile of later releases that report m@A; `docs/on-the-fly.md` has the sources.
+    The reciprocal rank is as in the paper's released code, the percentile as in later ones that report m@A;
+    `docs/on-the-fly.md` has the sources.
+
+    Deviations: the released code has 17 moments, at equal numbers of pen points; ours are at equal shares of the ink.
 
     Args:
         ranks: from 1, of any shape.

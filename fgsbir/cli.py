@@ -22,6 +22,7 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir report   RUNS --out DIR                                page, tables and figures from finished runs
   fgsbir results  RUNS --out results --docs docs                keep figures of finished runs; make tables, pages anew
   fgsbir trees    RUNS                                          discovered hierarchies against true part trees
+  fgsbir on-the-fly RUNS                                        ranks while the test sketches are being drawn
   fgsbir dashboard --project fgsbir                             workspace and report at Weights & Biases, as code
   fgsbir list                                                   all systems, their papers and what each costs
 
@@ -48,6 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "report": _report,
         "results": _results,
         "trees": _trees,
+        "on-the-fly": _on_the_fly,
         "dashboard": _dashboard,
         "list": _list,
     }
@@ -129,6 +131,19 @@ def _trees(words: list[str]) -> None:
     options = parser.parse_args(words[1:])
 
     from fgsbir.tree_command import run
+
+    run(Path(options.runs))
+
+
+def _on_the_fly(words: list[str]) -> None:
+    from pathlib import Path
+
+    description = "Ranks the photos of finished runs while the test sketches are being drawn; see docs/on-the-fly.md."
+    parser = CommandParser("fgsbir on-the-fly", description)
+    parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth; measured ones are skipped")
+    options = parser.parse_args(words[1:])
+
+    from fgsbir.on_the_fly_command import run
 
     run(Path(options.runs))
 

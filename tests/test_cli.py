@@ -55,6 +55,7 @@ def test_help_names_every_command(word, capsys):
         "report",
         "results",
         "trees",
+        "on-the-fly",
         "dashboard",
         "list",
     ):

@@ -12,9 +12,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 LAYERS = ("sketch", "regions", "data", "models", "retrieval", "systems", "experiments", "runs", "sweep")
 LAYERS += ("report", "tracking")
-LAYERS += ("training", "pretraining", "data_commands", "tree_command", "list_command", "run_command", "sweep_command")
-LAYERS += ("results_command",)
-LAYERS += ("cli",)  # commands, a file each
+LAYERS += ("training", "pretraining", "data_commands", "tree_command", "on_the_fly_command", "list_command")
+LAYERS += ("run_command", "sweep_command", "results_command", "cli")  # commands, a file each
 FREE = ("errors", "files", "arguments")  # importable by all
 WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py")
 

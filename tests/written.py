@@ -83,6 +83,22 @@ def write_run(
     return result
 
 
+def write_drawing(folder: Path, ranks: np.ndarray | None = None, **changes: object) -> np.ndarray:
+    """Adds ranks at 20 moments of each drawing to a run that `write_run` wrote, `(24, 20)`; returns them.
+
+    Without `ranks` they are random, and at the last moment those of the test.
+    """
+    with np.load(folder / "ranking.npz") as archive:
+        query_ids, last = archive["query_ids"], archive["ranks"]
+    if ranks is None:
+        ranks = np.random.default_rng(len(str(folder))).integers(1, N_GALLERY + 1, (N_QUERIES, 20))
+        ranks[:, -1] = last
+    finished = json.loads((folder / "result.json").read_text())["finished"]
+    arrays = {"query_ids": query_ids, "shares": np.arange(1, 21) / 20, "ranks": ranks, "finished": finished}
+    np.savez(folder / "on_the_fly.npz", **(arrays | changes))
+    return ranks
+
+
 def example(query: str, photo: str, rank: int) -> dict[str, object]:
     """Two strokes and the whole-sketch node against two regions: two levels."""
     return {

@@ -11,17 +11,19 @@ import numpy as np
 
 from fgsbir.errors import InputError
 from fgsbir.report.cells import label_of, stem_of_experiment, title_of
+from fgsbir.retrieval.on_the_fly import DrawingRanks, DrawingScores, drawing_scores
 from fgsbir.retrieval.ranking import IntArray, Ranking, accuracy_at
 from fgsbir.runs.folder import Result, RunFolder, find_runs
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run: its folder, and from it the scores and the test ranking."""
+    """A finished run: its folder, and from it the scores, the test ranking and, where measured, ranks while drawing."""
 
     folder: RunFolder
     result: Result
     ranking: Ranking
+    drawing: DrawingRanks | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,12 @@ class Group:
     def ranks(self) -> IntArray:
         """Ranks of all runs, `(R, Q)`."""
         return np.stack([run.ranking.ranks for run in self.runs])
+
+    @cached_property
+    def drawing(self) -> DrawingScores | None:
+        """Scores while drawing of the runs that were measured, `(R, Q, S)`; None where none was."""
+        measured = [run.drawing.ranks for run in self.runs if run.drawing is not None]
+        return drawing_scores(np.stack(measured), self.first.n_gallery) if measured else None
 
     @property
     def photos(self) -> IntArray:
@@ -95,7 +103,8 @@ def load_runs(root: Path) -> list[Dataset]:
     """
     taken: dict[tuple[str, ...], Run] = {}
     for folder in find_runs(root):
-        run = Run(folder, folder.read_result(), folder.read_ranking())
+        drawing = folder.read_on_the_fly() if folder.on_the_fly.exists() else None
+        run = Run(folder, folder.read_result(), folder.read_ranking(), drawing)
         _check(run)
         result = run.result
         key = (result.dataset, result.split_hash, result.experiment, result.config_hash, str(result.seed))

@@ -105,6 +105,28 @@ def training_figure(losses: Sequence[Curve], accuracies: Sequence[Curve]) -> Fig
     return figure
 
 
+def drawing_figure(percentiles: Sequence[Curve], reciprocals: Sequence[Curve]) -> Figure:
+    """How near the top the true photo is while the sketch is being drawn, by two scores, one above the other.
+
+    Args:
+        percentiles: ranking percentile over the share of the ink, both in percent.
+        reciprocals: 1/rank likewise, under the same names.
+    """
+    with mpl.rc_context(STYLE):
+        rows = -(-len(percentiles) // 2)
+        figure = Figure((4.6, 4.6 + 0.2 * rows), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True)
+        _draw(above, percentiles)
+        _draw(below, reciprocals)
+        above.set_ylabel("ranking percentile (%)")
+        below.set_ylabel("1/rank (%)")
+        below.set_ylim(bottom=0)
+        below.set_xlabel("ink drawn (%)")
+        below.set_xlim(0, 100)
+        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
 def _draw(axes: Axes, curves: Sequence[Curve], markers: bool = False) -> None:
     """Lines in the colours of the style, then in the same ones dashed."""
     for i, curve in enumerate(curves):

@@ -18,13 +18,14 @@ from fgsbir.files import atomic_write
 from fgsbir.report.cells import DATASETS, DETAILS, METHODS, REGIONS, detail_of, stem_of
 from fgsbir.report.claims import claims_table
 from fgsbir.report.collected import Dataset, Group, Run, load_runs
-from fgsbir.report.figures import Curve, inline, region_figure, training_figure, write_figure
+from fgsbir.report.figures import Curve, drawing_figure, inline, region_figure, training_figure, write_figure
 from fgsbir.report.formats import templates, write_table
 from fgsbir.report.gallery import Query, Shown, build_gallery
 from fgsbir.report.hierarchy import HierarchyView, build_hierarchy
 from fgsbir.report.paper_tables import REFERENCE, paper_tables
-from fgsbir.report.run_tables import cost_table, every_run, region_table
+from fgsbir.report.run_tables import cost_table, drawing_table, every_run, measured_while_drawing, region_table
 from fgsbir.report.table import Table
+from fgsbir.retrieval.on_the_fly import SHARES
 from fgsbir.runs.folder import Result
 
 SYSTEM = "Proposed"
@@ -55,6 +56,8 @@ class Part:
         costs: what the systems cost.
         regions: figure; None where not run.
         curves: figure; None where nothing was trained.
+        drawing: how soon photos are found while sketches are drawn; None where not measured.
+        drawing_curves: its figure.
         gallery: queries; none without thumbnails.
         hierarchy_system: whose hierarchies are shown.
         hierarchies: the best and the worst ranked.
@@ -67,6 +70,8 @@ class Part:
     costs: Table | None
     regions: Drawn | None
     curves: Drawn | None
+    drawing: Table | None
+    drawing_curves: Drawn | None
     gallery: tuple[Query, ...]
     hierarchy_system: str
     hierarchies: tuple[HierarchyView, ...]
@@ -118,15 +123,17 @@ def write_report(runs: Path, out: Path, reference: str = REFERENCE, system: str 
             finished=max(result.finished for result in results).replace("T", " ").removesuffix("+00:00"),
             seed=SEED,
             top=TOP,
+            first_share=f"{100 * SHARES[0]:g}",
             reference=reference,
         )
     )
     for section in sections:
         write_table(section.runs, out / "tables" / section.folder)
         for part in section.parts:
-            for table in (*part.tables, *([part.costs] if part.costs else [])):
-                write_table(table, out / "tables" / section.folder / part.folder)
-            for drawn in (part.regions, part.curves):
+            for table in (*part.tables, part.costs, part.drawing):
+                if table is not None:
+                    write_table(table, out / "tables" / section.folder / part.folder)
+            for drawn in (part.regions, part.curves, part.drawing_curves):
                 if drawn is not None:
                     write_figure(drawn.figure, out / "figures" / section.folder / part.folder, drawn.name)
     page = out / "index.html"
@@ -191,6 +198,8 @@ def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: st
         costs=cost_table(dataset, recipe),
         regions=_regions(anchor, regions, f"ours, {dataset.title}, {recipe}") if regions else None,
         curves=_curves(anchor, dataset, recipe),
+        drawing=drawing_table(dataset, recipe),
+        drawing_curves=_drawing_curves(anchor, dataset, recipe),
         gallery=_gallery(dataset, recipe, pair),
         hierarchy_system=explained[0].first.system if explained else "",
         hierarchies=hierarchies(explained[0].runs[0], anchor) if explained else (),
@@ -251,6 +260,28 @@ def _curves(anchor: str, dataset: Dataset, recipe: str) -> Drawn | None:
     figure = training_figure(losses, accuracies)
     label = "acc@1 on the val split and training loss over epochs, a line a system"
     return Drawn("training", figure, inline(figure, f"{anchor}-training", label))
+
+
+def drawing_curves(dataset: Dataset, recipe: str) -> tuple[list[Curve], list[Curve]]:
+    """Ranking percentile and 1/rank over the share of the ink, all in percent, of the systems that were measured."""
+    percentiles: list[Curve] = []
+    reciprocals: list[Curve] = []
+    for group in measured_while_drawing(dataset, recipe):
+        assert group.drawing is not None
+        for scores, curves in zip(group.drawing, (percentiles, reciprocals), strict=True):
+            points = zip((100 * SHARES).tolist(), scores.mean((0, 1)).tolist(), strict=True)
+            curves.append(Curve(dataset.label(group), list(points)))
+    return percentiles, reciprocals
+
+
+def _drawing_curves(anchor: str, dataset: Dataset, recipe: str) -> Drawn | None:
+    """The figure of drawing; None where it was not measured."""
+    percentiles, reciprocals = drawing_curves(dataset, recipe)
+    if not percentiles:
+        return None
+    figure = drawing_figure(percentiles, reciprocals)
+    label = "ranking percentile and 1/rank over the share of the ink drawn, a line a system; the table has the means"
+    return Drawn("on_the_fly", figure, inline(figure, f"{anchor}-drawing", label))
 
 
 def _mean_curve(group: Group, figure: str) -> list[tuple[float, float]]:

@@ -1,13 +1,16 @@
-"""Tables of our runs alone: what they cost, the region figure in numbers, and every run."""
+"""Tables of our runs alone: what they cost, the region figure and that of drawing in numbers, and every run."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from fgsbir.report.cells import REGIONS, detail_of, stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import region_curve
 from fgsbir.report.paper_tables import accuracy, chance, facts
 from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
-from fgsbir.retrieval.ranking import bootstrap_interval, summarise
+from fgsbir.retrieval.on_the_fly import MOMENTS, drawing_scores
+from fgsbir.retrieval.ranking import bootstrap_interval, mean_interval, summarise
 
 
 def cost_table(dataset: Dataset, recipe: str) -> Table | None:
@@ -98,6 +101,60 @@ def region_table(dataset: Dataset, recipe: str) -> Table | None:
         columns,
         (tuple(rows),),
         notes,
+    )
+
+
+def measured_while_drawing(dataset: Dataset, recipe: str) -> list[Group]:
+    """The groups of a recipe that have ranks while drawing, and those of systems without training."""
+    return [g for g in dataset.groups if g.first.recipe in (recipe, "none") and g.drawing is not None]
+
+
+def drawing_table(dataset: Dataset, recipe: str) -> Table | None:
+    """How soon each system finds the photo while the sketch is drawn; None where that was not measured."""
+    groups = measured_while_drawing(dataset, recipe)
+    if not groups:
+        return None
+    columns = (
+        Column("", "System", ("system", "experiment", "config_hash"), True),
+        *(
+            Column("", title, (key, *(f"{key}_{figure}" for figure in ("sd", "low", "high"))))
+            for title, key in (("m@A", "m_a"), ("m@B", "m_b"))
+        ),
+        Column("", "Seeds", ("seeds",)),
+    )
+    guess = drawing_scores(np.arange(1, groups[0].first.n_gallery + 1), groups[0].first.n_gallery)
+    last = [Cell(f"{score.mean():.2f}", (score.mean(), None, None, None)) for score in guess]
+    notes = (
+        f"In percent, means over {MOMENTS} moments of each drawing, at equal shares of its ink, and over sketches. m@A:"
+        " the ranking percentile (100 % where the true photo is first, 0 % where it is last). m@B: 1/rank. After"
+        " Bhunia et al., CVPR 2020, whose moments differ.",
+        "Mean ± deviation over seeds; in brackets the 95 % interval of the mean, by a bootstrap over photos.",
+    )
+    return Table(
+        "on_the_fly",
+        f"{dataset.title}: while the sketch is being drawn",
+        facts(dataset, recipe),
+        columns,
+        (
+            tuple(_drawing_row(dataset, group) for group in groups),
+            ((Cell("chance", ("chance", None, None)), *last, EMPTY),),
+        ),
+        notes,
+    )
+
+
+def _drawing_row(dataset: Dataset, group: Group) -> Row:
+    assert group.drawing is not None
+    label, cells = dataset.label(group), []
+    for scores in group.drawing:
+        low, high = mean_interval(scores.mean((0, 2)), group.photos)
+        cell = spread(scores.mean((1, 2)).tolist())
+        cells.append(cell._replace(values=(*cell.values, low, high), note=f"[{low:.1f}, {high:.1f}]"))
+    seeds = " ".join(str(run.result.seed) for run in group.runs if run.drawing is not None)
+    return (
+        Cell(label, (label, group.first.experiment, group.first.config_hash)),
+        *cells,
+        Cell(str(len(seeds.split())), (seeds,)),
     )
 
 

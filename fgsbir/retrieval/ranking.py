@@ -197,8 +197,20 @@ def bootstrap_interval(
     Raises:
         ValueError: if there are no ranks, or not one group a rank.
     """
-    accuracies = 100.0 * _resampled_means(_hit_shares(ranks, k), groups, samples, seed)
-    low, high = np.quantile(accuracies, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    low, high = mean_interval(_hit_shares(ranks, k), groups, samples, seed, level)
+    return 100.0 * low, 100.0 * high
+
+
+def mean_interval(
+    values: Float64Array, groups: npt.ArrayLike, samples: int = 2000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """As `bootstrap_interval`, of the mean of any figure of the queries, `values (Q,)`: lower and upper end.
+
+    Raises:
+        ValueError: if there is not one group a query.
+    """
+    means = _resampled_means(values, groups, samples, seed)
+    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return float(low), float(high)
 
 

@@ -9,6 +9,7 @@ runs/<experiment>/<config hash>-s<seed>/
     ranking.npz       the test ranking
     thumbnails.npz    small pictures of the test split, for galleries
     hierarchy.json    fusion trees of a few pairs
+    on_the_fly.npz    ranks while the test sketches are being drawn, where they were measured
     log.txt           what a launcher's processes printed
     .lock             held by the process that works on the run
     result.json       the figures; written last, so its presence means that the run is done
@@ -38,6 +39,7 @@ import yaml
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
+from fgsbir.retrieval.on_the_fly import DrawingRanks, load_drawing_ranks, save_drawing_ranks
 from fgsbir.retrieval.ranking import Ranking, load_ranking, save_ranking
 from fgsbir.runs.environment import environment
 
@@ -294,6 +296,11 @@ class RunFolder:
         return self.path / "hierarchy.json"
 
     @property
+    def on_the_fly(self) -> Path:
+        """on_the_fly.npz."""
+        return self.path / "on_the_fly.npz"
+
+    @property
     def result(self) -> Path:
         """result.json."""
         return self.path / "result.json"
@@ -531,6 +538,31 @@ class RunFolder:
             InputError: if they are missing or damaged.
         """
         return _read_json(self.hierarchy, list)
+
+    def write_on_the_fly(self, drawing: DrawingRanks) -> None:
+        """Saves the ranks while drawing.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        save_drawing_ranks(drawing, self.on_the_fly)
+
+    def read_on_the_fly(self) -> DrawingRanks:
+        """The ranks while drawing.
+
+        Raises:
+            InputError: if they are missing, damaged or not of the run's last test.
+        """
+        drawing, ranking = load_drawing_ranks(self.on_the_fly), self.read_ranking()
+        if drawing.finished != self.read_result().finished:
+            problem = "measured before the last test of the run"
+        elif not np.array_equal(drawing.query_ids, ranking.query_ids):
+            problem = "its sketches are not those of ranking.npz"
+        elif drawing.ranks.max() > len(ranking.gallery_ids):
+            problem = f"a rank is beyond the {len(ranking.gallery_ids)} photos of ranking.npz"
+        else:
+            return drawing
+        raise InputError(self.on_the_fly, problem, "run fgsbir on-the-fly again")
 
 
 def find_runs(root: Path) -> list[RunFolder]:

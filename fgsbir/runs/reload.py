@@ -22,11 +22,14 @@ from fgsbir.systems.base import System
 def load_run(run: RunFolder) -> tuple[System, SketchPhotoData]:
     """Builds what a run's configuration says and loads its best checkpoint, ready for evaluation.
 
+    A system with nothing to train has no checkpoint and needs none.
+
     Raises:
         InputError: if the configuration is not one of this version, or the checkpoint is missing or does not fit.
     """
     system, data = build(run.read_config(), run.config, "train again")
-    _load(system, run.best_checkpoint)
+    if any(p.requires_grad for p in system.parameters()):
+        _load(system, run.best_checkpoint)
     return system.eval(), data
 
 

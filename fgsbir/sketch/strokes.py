@@ -90,11 +90,15 @@ class VectorSketch:
     @cached_property
     def ink(self) -> FloatArray:
         """Length of each stroke, `(S,)`, in units of the frame's side. A dot has length 0."""
-        steps = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
-        within = np.ones(len(self.points) - 1, dtype=bool)
-        within[self.offsets[1:-1] - 1] = False  # the jump from one stroke to the next is no ink
         owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))[:-1]
-        return np.bincount(owner[within], steps[within], minlength=len(self)).astype(np.float32)
+        return np.bincount(owner, self._steps, minlength=len(self)).astype(np.float32)
+
+    @property
+    def _steps(self) -> FloatArray:
+        """Ink from each point to the next, `(N - 1,)`: 0 from the end of a stroke to the start of the next one."""
+        steps: FloatArray = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
+        steps[self.offsets[1:-1] - 1] = 0
+        return steps
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -120,6 +124,30 @@ class VectorSketch:
     def select(self, indices: Sequence[int] | IntArray) -> VectorSketch:
         """The strokes at `indices`, in the given order."""
         return VectorSketch.from_strokes([self.strokes[int(i)] for i in indices])
+
+    def drawn(self, share: float) -> VectorSketch:
+        """The drawing at the moment when a share of its ink is on the paper, where it was drawn at an even pace.
+
+        The stroke that is being drawn then ends inside, at the exact length. A dot has no ink and takes no time: it is
+        there once the ink before it is exceeded. A drawing of dots alone is there from the start.
+
+        Args:
+            share: of the total ink, in (0, 1]; at 1 it is the drawing itself.
+
+        Raises:
+            ValueError: if the share is out of range.
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"a share must be in (0, 1], got {share}")
+        steps = self._steps
+        reached = np.concatenate([[0.0], np.cumsum(steps, dtype=np.float64)])  # ink at each point
+        length = share * reached[-1]
+        if share == 1 or not length:
+            return self
+        end = int(np.searchsorted(reached, length))  # the first point that is not passed
+        way = (length - reached[end - 1]) / steps[end - 1]
+        last = (1 - way) * self.points[end - 1] + way * self.points[end]
+        return VectorSketch(np.vstack([self.points[:end], last]), np.append(self.offsets[self.offsets < end], end + 1))
 
     def transform(self, matrix: npt.ArrayLike) -> VectorSketch:
         """Applies an affine `(2, 3)` matrix to every point: `p' = M[:, :2] p + M[:, 2]`."""

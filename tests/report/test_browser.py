@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from written import write_run
+from written import write_drawing, write_run
 
 from fgsbir.report.page import write_report
 
@@ -48,6 +48,7 @@ def test_nothing_overflows_and_nothing_is_wrong_on_a_phone_and_on_a_wide_screen(
                 write_run(
                     tmp_path / "runs", system, seed, f"chair_v2/{stem}", dataset="chair_v2", recipe=recipe, **with_tree
                 )
+                write_drawing(tmp_path / "runs" / "chair_v2" / stem / f"0123abcd-s{seed}")
     page = write_report(tmp_path / "runs", tmp_path / "out").read_text("utf-8")
     frames = "".join(f'<iframe width="{w}" height="900" srcdoc="{html.escape(page)}"></iframe>' for w in (400, 1400))
     (tmp_path / "frames.html").write_text(FRAMES + frames, "utf-8")

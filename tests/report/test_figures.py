@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from fgsbir.report.figures import COLOURS, Curve, inline, region_figure, training_figure, write_figure
+from fgsbir.report.figures import (
+    COLOURS,
+    Curve,
+    drawing_figure,
+    inline,
+    region_figure,
+    training_figure,
+    write_figure,
+)
 
 PAPER = Curve("paper", [(8, 58.0), (12, 61.0), (16, 62.0)])
 OURS = Curve("ours & more", [(8, 50.0), (12, nan), (16, 54.0)], [(3.0, 2.0), (nan, nan), (1.0, 1.5)])
@@ -43,6 +51,14 @@ def test_curves_of_training_differ_in_colour_or_dashes():
     looks = [(to_hex(bar.lines[0].get_color()), bar.lines[0].get_linestyle()) for bar in above.containers]
     assert len(set(looks)) == 20
     assert looks == [(to_hex(bar.lines[0].get_color()), bar.lines[0].get_linestyle()) for bar in below.containers]
+
+
+def test_curves_of_drawing_share_their_ink():
+    above, below = drawing_figure([Curve("a", [(50, 60.0), (100, 90.0)])], [Curve("a", [(50, 10.0), (100, 70.0)])]).axes
+    assert lines(above) == {"a": [[50, 60], [100, 90]]}
+    assert lines(below) == {"a": [[50, 10], [100, 70]]}
+    assert above.get_xlim() == below.get_xlim() == (0, 100)
+    assert below.get_ylim()[0] == 0
 
 
 class Svg(HTMLParser):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from written import N_GALLERY, N_QUERIES, write_run
+from written import N_GALLERY, N_QUERIES, write_drawing, write_run
 
 from fgsbir.cli import main
 from fgsbir.errors import InputError
 from fgsbir.report.collected import load_runs
-from fgsbir.report.page import training_curves, write_report
+from fgsbir.report.page import drawing_curves, training_curves, write_report
 
 PAIR = (("b_siamese", "B-Siamese"), ("proposed", "Proposed"))
 
@@ -252,6 +252,75 @@ def test_the_training_curve_is_the_mean_over_seeds(tmp_path: Path) -> None:
     (losses,), (accuracies,) = training_curves(dataset, "modern")
     assert (losses.name, losses.points) == ("Proposed", [(0, 0.5), (1, pytest.approx(0.15))])
     assert (accuracies.name, accuracies.points) == ("Proposed", [(0, 25), (1, 50)])
+
+
+def run_folder(root: Path, stem: str, seed: int = 0) -> Path:
+    return root / "chairs" / stem / f"0123abcd-s{seed}"
+
+
+def test_the_figure_of_drawing_shows_what_the_files_say(tmp_path: Path) -> None:
+    ranks = {}
+    for stem, seeds in (("b_siamese", 2), ("proposed", 1), ("triplet_sn", 1)):
+        for seed in range(seeds):
+            write_run(tmp_path, stem, seed, experiment=f"chairs/{stem}")
+            if stem != "triplet_sn":
+                ranks[stem, seed] = write_drawing(run_folder(tmp_path, stem, seed))
+    write_run(tmp_path, "raw_pixels", recipe="none")
+    ranks["raw_pixels", 0] = write_drawing(run_folder(tmp_path, "raw_pixels"))
+    (dataset,) = load_runs(tmp_path)
+    percentiles, reciprocals = drawing_curves(dataset, "modern")
+    assert [curve.name for curve in percentiles] == ["B-Siamese", "Proposed", "raw_pixels"]
+    assert [curve.name for curve in reciprocals] == ["B-Siamese", "Proposed", "raw_pixels"]
+    for stem, above, below in zip(("b_siamese", "proposed", "raw_pixels"), percentiles, reciprocals, strict=True):
+        of_all = np.concatenate([found for (name, _), found in ranks.items() if name == stem])
+        for moment in range(20):
+            column = of_all[:, moment].tolist()
+            ink = 5 * (moment + 1)
+            assert above.points[moment] == pytest.approx(
+                (ink, np.mean([100 * (N_GALLERY - rank) / (N_GALLERY - 1) for rank in column]))
+            )
+            assert below.points[moment] == pytest.approx((ink, np.mean([100 / rank for rank in column])))
+    assert drawing_curves(dataset, "paper")[0][0].name == "raw_pixels"
+
+
+def test_drawing_is_on_the_page_and_in_files_where_it_was_measured(tmp_path: Path) -> None:
+    for stem in ("b_siamese", "proposed"):
+        write_run(tmp_path / "runs", stem, experiment=f"chairs/{stem}")
+    page = read(write_report(tmp_path / "runs", tmp_path / "without"))
+    assert "While drawing" not in page.said
+    assert not list((tmp_path / "without").rglob("on_the_fly.*"))
+    write_drawing(run_folder(tmp_path / "runs", "proposed"))
+    page = read(write_report(tmp_path / "runs", tmp_path / "with"))
+    assert {"While drawing", "ranking percentile (%)", "1/rank (%)", "ink drawn (%)"} <= set(page.said)
+    assert "from the first 5 % of the ink" in page.text
+    (table,) = [rows for caption, rows in page.tables.items() if "while the sketch is being drawn" in caption]
+    assert [row[0] for row in table[2:]] == ["Proposed", "chance"]
+    files = sorted(path.relative_to(tmp_path / "with").as_posix() for path in (tmp_path / "with").rglob("on_the_fly.*"))
+    figures = [f"figures/chairs/modern/on_the_fly.{kind}" for kind in ("pdf", "png", "svg")]
+    assert files == figures + [f"tables/chairs/modern/on_the_fly.{kind}" for kind in ("csv", "html", "md", "tex")]
+
+
+def test_damaged_or_outdated_ranks_while_drawing_are_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "runs", "Near")
+    folder = run_folder(tmp_path / "runs", "near")
+    (folder / "on_the_fly.npz").write_bytes(b"nothing")
+    spoiled = {
+        "no ranks while drawing": {},
+        "measured before the last test": {"finished": "2020-01-01T00:00:00+00:00"},
+        "its sketches are not those": {"query_ids": np.array([f"other{i}" for i in range(N_QUERIES)])},
+        "a rank is beyond the 12 photos": {"ranks": np.full((N_QUERIES, 20), N_GALLERY + 1)},
+    }
+    for problem, changes in spoiled.items():
+        if changes:
+            write_drawing(folder, **changes)
+        assert main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "on_the_fly.npz: " in line
+        assert problem in line
+        assert "run fgsbir on-the-fly again" in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_recipe_with_a_path_for_a_name_stays_in_the_folder(tmp_path: Path) -> None:

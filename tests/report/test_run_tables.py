@@ -2,12 +2,12 @@ import csv
 
 import numpy as np
 import pytest
-from written import N_QUERIES, write_run
+from written import N_GALLERY, N_QUERIES, write_drawing, write_run
 
 from fgsbir.report.collected import load_runs
 from fgsbir.report.formats import to_csv
 from fgsbir.report.paper_tables import chance
-from fgsbir.report.run_tables import cost_table, every_run, region_table
+from fgsbir.report.run_tables import cost_table, drawing_table, every_run, region_table
 
 COSTS = {"all_parameters": 2000, "sketch_flops": 30, "photo_flops": 40, "pair_flops": 0, "peak_memory_mib": 512.0}
 
@@ -60,6 +60,36 @@ def test_one_number_of_regions_is_no_table(tmp_path):
     write_run(tmp_path, "Proposed", experiment="chairs/proposed")
     (dataset,) = load_runs(tmp_path)
     assert region_table(dataset, "modern") is None
+
+
+def test_scores_while_drawing_are_means_over_moments_sketches_and_seeds(tmp_path):
+    # Found at once after half of the ink, and last before; the second seed is first throughout, the third unmeasured.
+    half = np.where(np.arange(20) < 10, N_GALLERY, 1) + np.zeros((N_QUERIES, 1), int)
+    for seed in range(3):
+        write_run(tmp_path, "Near", seed, ranks=np.ones(N_QUERIES, int))
+    for seed, ranks in enumerate((half, np.ones_like(half))):
+        write_drawing(tmp_path / "chairs" / "near" / f"0123abcd-s{seed}", ranks)
+    (dataset,) = load_runs(tmp_path)
+    near, guess = rows(drawing_table(dataset, "modern"))
+    low = 50 * (1 + 1 / N_GALLERY)
+    assert float(near["m_a"]) == pytest.approx((50 + 100) / 2)
+    assert float(near["m_a_sd"]) == pytest.approx(50 / 2**0.5)
+    assert float(near["m_b"]) == pytest.approx((low + 100) / 2)
+    assert [float(near[f"m_a_{end}"]) for end in ("low", "high")] == pytest.approx([75, 75])  # all photos alike
+    assert near["seeds"] == "0 1"
+    assert float(guess["m_a"]) == pytest.approx(50)
+    assert float(guess["m_b"]) == pytest.approx(100 * np.mean(1 / np.arange(1, N_GALLERY + 1)))
+    assert drawing_table(dataset, "paper") is None
+
+
+def test_the_interval_of_scores_while_drawing_is_over_photos(tmp_path):
+    write_run(tmp_path, "Near", ranks=np.ones(N_QUERIES, int))
+    of_photo = np.where(np.arange(N_QUERIES) // 2 < 6, 1, N_GALLERY)  # half of the photos are first, with both sketches
+    write_drawing(tmp_path / "chairs" / "near" / "0123abcd-s0", of_photo[:, None] + np.zeros((1, 20), int))
+    (dataset,) = load_runs(tmp_path)
+    near, _ = rows(drawing_table(dataset, "modern"))
+    # Of 12 photos the number drawn that are first is binomial: 50 % ± 1.96 * 14.4 % or so.
+    assert (float(near["m_a_low"]), float(near["m_a_high"])) == (pytest.approx(25, abs=9), pytest.approx(75, abs=9))
 
 
 def test_every_run_is_a_row_best_first_then_chance(tmp_path):

@@ -119,6 +119,53 @@ def test_select_takes_strokes_in_the_order_given() -> None:
     assert [s.tolist() for s in picked.strokes] == [sketch.strokes[4].tolist(), sketch.strokes[0].tolist()]
 
 
+def test_drawn_by_hand() -> None:
+    # A corner of ink 0.4 + 0.3, a dot, a line of ink 0.3, a dot: 1 in all.
+    strokes = [[(0.2, 0.3), (0.6, 0.3), (0.6, 0.6)], [(0.9, 0.9)], [(0.0, 0.0), (0.0, 0.3)], [(0.5, 0.5)]]
+    sketch = VectorSketch.from_strokes(strokes)
+    for share, expected in (
+        (0.1, [[(0.2, 0.3), (0.3, 0.3)]]),
+        (0.5, [[(0.2, 0.3), (0.6, 0.3), (0.6, 0.4)]]),
+        (0.8, [*strokes[:2], [(0.0, 0.0), (0.0, 0.1)]]),
+    ):
+        drawn = sketch.drawn(share)
+        assert len(drawn) == len(expected)
+        for stroke, by_hand in zip(drawn.strokes, expected, strict=True):
+            np.testing.assert_allclose(stroke, by_hand, atol=1e-6)
+    assert sketch.drawn(1) == sketch
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_drawn_has_its_share_of_the_ink_and_the_start_of_every_later_moment(seed: int) -> None:
+    sketch = random_sketch(seed, strokes=9)
+    total, shares = sum(map(length, sketch.strokes)), np.append(np.random.default_rng(seed).uniform(0, 1, 40), 1)
+    for share in shares:
+        drawn = sketch.drawn(share)
+        assert sum(map(length, drawn.strokes)) == pytest.approx(share * total, rel=1e-5)
+        assert np.array_equal(drawn.points[:-1], sketch.points[: len(drawn.points) - 1])
+        assert np.array_equal(drawn.offsets[:-1], sketch.offsets[: len(drawn)])
+    assert sketch.drawn(1) == sketch
+
+
+def test_drawn_at_a_point_repeats_none_and_begins_no_stroke() -> None:
+    sketch = VectorSketch.from_strokes([[(0, 0), (0.25, 0), (0.5, 0)], [(0.75, 0.75), (0.75, 0.25)]])
+    assert [s.tolist() for s in sketch.drawn(0.25).strokes] == [[[0, 0], [0.25, 0]]]
+    assert [s.tolist() for s in sketch.drawn(0.5).strokes] == [sketch.strokes[0].tolist()]
+
+
+def test_drawn_begins_with_a_first_dot_and_shows_dots_alone_at_once() -> None:
+    dot_first = VectorSketch.from_strokes([[(0.5, 0.5)], [(0, 0), (1, 0)]])
+    assert [s.tolist() for s in dot_first.drawn(0.25).strokes] == [[[0.5, 0.5]], [[0, 0], [0.25, 0]]]
+    dots = VectorSketch.from_strokes([[(0.1, 0.1)], [(0.9, 0.9), (0.9, 0.9)]])
+    assert dots.drawn(0.05) == dots
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
+def test_drawn_refuses_what_is_no_share(share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        L_SHAPE.drawn(share)
+
+
 def test_transform_hflip_and_crop_by_hand() -> None:
     moved = L_SHAPE.transform([[0, 2, 0.1], [1, 0, 0.2]])  # x' = 2 y + 0.1, y' = x + 0.2
     np.testing.assert_allclose(moved.strokes[0], [(0.7, 0.4), (0.7, 0.8), (1.3, 0.8)], atol=1e-6)

@@ -119,3 +119,13 @@ def test_a_page_that_asks_for_a_table_that_is_not_there_stays_as_it_is(project, 
     assert main(["results", "runs", "--docs", "docs"]) == 2
     assert "table9" in only_error(capsys)
     assert "old" in page.read_text()
+
+
+def test_committed_tables_and_pages_are_those_of_the_committed_runs(tmp_path):
+    for folder in ("results", "docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.rmtree(tmp_path / "results" / "report")
+    assert main(["results", "--out", str(tmp_path / "results"), "--docs", str(tmp_path / "docs")]) == 0
+    for folder in ("results/report/tables", "docs"):
+        assert files(tmp_path / folder) == files(ROOT / folder), "run: fgsbir results --docs docs"
+    assert (tmp_path / "results" / "runs.csv").read_bytes() == (ROOT / "results" / "runs.csv").read_bytes()

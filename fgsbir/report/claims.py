@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from fgsbir.report.cells import stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import Published, published
@@ -61,7 +63,8 @@ def claims_table(dataset: Dataset, recipe: str) -> Table | None:
     )
     notes = (
         "Differences in percentage points. Paper: of its tables, one run each, chosen on the test split.",
-        "Ours: between means over seeds; in brackets the 95 % interval, and p, by a paired bootstrap over photos.",
+        "Ours: between means over the seeds that both have; in brackets the 95 % interval, and p, by a paired"
+        " bootstrap over photos.",
         f"A claim holds if our difference has the same sign and p < {SIGNIFICANT}; it is reversed if it has the other"
         " sign and such a p; else it is not shown. An empty cell was not run.",
     )
@@ -86,11 +89,17 @@ def _row(claim: Claim, dataset: Dataset, recipe: str, figures: dict[str, Publish
     better, worse = (_only(dataset, recipe, stem) for stem in (claim.better, claim.worse))
     if better is None or worse is None:
         return (*first, paper, EMPTY, EMPTY, EMPTY)
-    difference, p = paired_test(better.ranks, worse.ranks, better.photos, claim.k)
-    low, high = paired_interval(better.ranks, worse.ranks, better.photos, claim.k)
+    seeds = {run.result.seed for run in better.runs} & {run.result.seed for run in worse.runs}
+    if not seeds:
+        return (*first, paper, EMPTY, EMPTY, EMPTY)
+    ours, other = (
+        np.stack([run.ranking.ranks for run in group.runs if run.result.seed in seeds]) for group in (better, worse)
+    )
+    difference, p = paired_test(ours, other, better.photos, claim.k)
+    low, high = paired_interval(ours, other, better.photos, claim.k)
     verdict = "not shown" if p >= SIGNIFICANT else "holds" if difference > 0 else "reversed"
-    ours = Cell(f"{difference:+.2f}", (difference, low, high), f"[{low:+.1f}, {high:+.1f}]")
-    return (*first, paper, ours, Cell(f"{p:.3f}", (p,)), Cell(verdict, (verdict,)))
+    apart_by = Cell(f"{difference:+.2f}", (difference, low, high), f"[{low:+.1f}, {high:+.1f}]")
+    return (*first, paper, apart_by, Cell(f"{p:.3f}", (p,)), Cell(verdict, (verdict,)))
 
 
 def _only(dataset: Dataset, recipe: str, stem: str) -> Group | None:

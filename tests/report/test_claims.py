@@ -46,6 +46,18 @@ def test_a_verdict_needs_the_sign_and_the_p_value(better, worse, verdict, tmp_pa
     assert (float(row["low"]) > 0 or float(row["high"]) < 0) == (verdict != "not shown")
 
 
+def test_only_seeds_that_both_have_are_compared(tmp_path):
+    run(tmp_path, "proposed", found(5))
+    for seed, n in enumerate((4, 20)):
+        write_run(tmp_path, "b", seed, "chair_v2/b_siamese", dataset="chair_v2", ranks=found(n))
+    assert float(claims(tmp_path)[FIRST]["difference"]) == pytest.approx(100 / N_QUERIES)
+    for seed, name in ((2, "b_localised_coattn"), (0, "explicit_hierarchy")):
+        write_run(tmp_path, "b", seed, f"chair_v2/{name}", dataset="chair_v2", ranks=found(3))
+    verdicts = {row["claim"]: row["verdict"] for row in claims(tmp_path).values()}
+    assert verdicts["The hierarchy adds to co-attention (w/o Hierarchy)"] == ""
+    assert verdicts["A hierarchy found for the pair beats that of containment"] == "not shown"
+
+
 def test_equal_systems_show_nothing(tmp_path):
     for name in ("proposed", "b_siamese"):
         run(tmp_path, name, random_ranks(3))

@@ -22,6 +22,7 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir report   RUNS --out DIR                                page, tables and figures from finished runs
   fgsbir results  RUNS --out results/runs.csv                   one row a finished run; in pages too: --docs DIR
   fgsbir trees    RUNS                                          discovered hierarchies against true part trees
+  fgsbir serve    INDEX                                         draw in the browser and find the photo; an API, too
   fgsbir dashboard --project fgsbir                             workspace and report at Weights & Biases, as code
   fgsbir list                                                   all systems, their papers and what each costs
 
@@ -48,6 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "report": _report,
         "results": _results,
         "trees": _trees,
+        "serve": _serve,
         "dashboard": _dashboard,
         "list": _list,
     }
@@ -147,6 +149,12 @@ def _trees(words: list[str]) -> None:
     from fgsbir.tree_command import run
 
     run(Path(options.runs))
+
+
+def _serve(words: list[str]) -> None:
+    from fgsbir.serve_command import run
+
+    run(words[1:])
 
 
 def _dashboard(words: list[str]) -> None:

@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("sketch", "regions", "data", "models", "retrieval", "systems", "experiments", "runs", "sweep")
-LAYERS += ("report", "tracking")
+LAYERS += ("report", "tracking", "search", "serve")
 LAYERS += ("training", "pretraining", "data_commands", "tree_command", "list_command", "run_command", "sweep_command")
-LAYERS += ("cli",)  # commands, a file each
+LAYERS += ("index_command", "search_command", "serve_command", "cli")  # commands, a file each
 FREE = ("errors", "files", "arguments")  # importable by all
 WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py")
 

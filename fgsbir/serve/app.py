@@ -50,7 +50,7 @@ FORMATS = {
 """The files that become strokes, by suffix, and the Content-Type by which they are sent."""
 _SUFFIXES = {media: suffix for suffix, media in FORMATS.items()}
 _PAGE = {"": "text/html", "style.css": "text/css", "icon.svg": "image/svg+xml"}
-_PAGE |= dict.fromkeys(("page.js", "drawing.js", "paper.js", "results.js", "explain.js"), "text/javascript")
+_PAGE |= dict.fromkeys(("page.js", "api.js", "drawing.js", "paper.js", "results.js", "explain.js"), "text/javascript")
 
 
 def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collection[str] | None = None) -> FastAPI:

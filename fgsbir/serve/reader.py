@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
+import subprocess
+import sys
 import threading
 from contextlib import suppress
-from multiprocessing import get_context
+from dataclasses import asdict
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 
 from fgsbir.errors import InputError
 from fgsbir.serve.limits import Limits
@@ -27,7 +28,7 @@ class Reader:
     """Makes strokes of files.
 
     What takes too long or too much memory ends with the process, and the next file gets a new one. Both ends speak
-    JSON: nothing is ever unpickled. Call it from one thread at a time.
+    JSON: nothing is ever unpickled.
 
     Args:
         limits: of time, strokes, points and pixels.
@@ -36,7 +37,7 @@ class Reader:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._lock = threading.Lock()
-        self._process: BaseProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
 
     def read(self, content: bytes, suffix: str) -> VectorSketch:
@@ -50,8 +51,8 @@ class Reader:
             Unreadable: if it is none, or too much.
         """
         with self._lock:
-            pipe = self._running()
             try:
+                pipe = self._running()
                 pipe.send_bytes(suffix.encode())
                 pipe.send_bytes(content)
                 if not pipe.poll(self.limits.read_seconds):
@@ -72,23 +73,22 @@ class Reader:
 
     def _running(self) -> Connection:
         """The pipe to the process, which is started if there is none."""
-        if self._pipe is None or self._process is None or not self._process.is_alive():
+        if self._pipe is None or self._process is None or self._process.poll() is not None:
             self._end()
-            context = get_context("spawn")
-            self._pipe, far = context.Pipe()
-            self._process = context.Process(target=_serve, args=(far, self.limits), daemon=True, name="fgsbir-reader")
-            self._process.start()
-            far.close()
+            self._pipe, far = Pipe()
+            with far:
+                words = [sys.executable, "-m", "fgsbir.serve.reader", str(far.fileno()), json.dumps(asdict(self.limits))]
+                # In a session of its own, for Ctrl-C is the server's, which ends this process.
+                self._process = subprocess.Popen(words, pass_fds=[far.fileno()], start_new_session=True)
             if not self._pipe.poll(_START):
-                self._end()
-                raise Unreadable("it cannot be read now")
+                raise OSError("it does not start")
             self._pipe.recv_bytes()
         return self._pipe
 
     def _end(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.join()
+            self._process.wait()
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
@@ -96,7 +96,6 @@ class Reader:
 
 def _serve(pipe: Connection, limits: Limits) -> None:
     """The process: reads one file after the other until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which ends this process
     _limit_memory()
     with suppress(EOFError, OSError):
         pipe.send_bytes(b"ready")
@@ -131,3 +130,7 @@ def _limit_memory() -> None:
         with open("/proc/self/statm") as file:
             now = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + _MEMORY, now + _MEMORY))
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])), Limits(**json.loads(sys.argv[2])))

@@ -27,12 +27,14 @@ def run(words: list[str]) -> None:
     """
     parser = CommandParser(
         "fgsbir index",
-        "Encodes photos for fgsbir search and fgsbir serve. An index that is there takes in photos that are new or have "
-        "changed; an interrupted one goes on where it was. Without PHOTOS: tells what an index holds.",
+        "Encodes photos for fgsbir search and fgsbir serve. An index that is there takes in photos that are new or "
+        "have changed; an interrupted one goes on where it was. Without PHOTOS: tells what an index holds.",
     )
     parser.add_argument("photos", metavar="PHOTOS", type=Path, nargs="?", help="folder of photos, at any depth")
     parser.add_argument("--out", type=Path, required=True, metavar="INDEX", help="folder of the index")
-    parser.add_argument("--run", type=Path, help="folder of a finished run, runs/...; of a new index, or if it was moved")
+    parser.add_argument(
+        "--run", type=Path, help="folder of a finished run, runs/...; of a new index, or if it was moved"
+    )
     parser.add_argument("--split", help="in place of PHOTOS the photos of a split of the run's dataset, e.g. test")
     parser.add_argument("--remove", nargs="+", metavar="ID", default=[], help="photos to take out")
     parser.add_argument("--prune", action="store_true", help="take out what is not in PHOTOS or the split any more")
@@ -117,14 +119,18 @@ def facts(index: PhotoIndex) -> str:
         f"{index.folder}: {photos:,} photos",
         f"  by       {manifest.model.system} ({manifest.model.experiment}), {manifest.model.run}",
         f"  stores   {row:,} bytes a photo: "
-        + ", ".join(f"{name} {' x '.join(map(str, f.shape)) or 1} {f.dtype[1:]}" for name, f in manifest.fields.items()),
+        + ", ".join(
+            f"{name} {' x '.join(map(str, f.shape)) or 1} {f.dtype[1:]}" for name, f in manifest.fields.items()
+        ),
         f"  vectors  {'none: all photos are matched' if vectors is None else f'of {vectors.shape[1]} numbers'}",
     ]
     if manifest.rows > photos:
         lines.append(f"  removed  {manifest.rows - photos:,} photos, whose room is not given back")
     if recall := manifest.recall:
         said = ", ".join(f"{share:.4f} at {d}" for d, share in _told(recall))
-        lines.append(f"  recall   of the exhaustive top 10 by {recall.queries} sketches in {recall.photos:,} photos: {said}")
+        lines.append(
+            f"  recall   of the exhaustive top 10 by {recall.queries} sketches in {recall.photos:,} photos: {said}"
+        )
     return "\n".join(lines)
 
 

@@ -58,7 +58,7 @@ def _table(found: Found, photos: int) -> str:
     lines += [f"{rank:>4}  {hit.photo:<{width}}  {hit.distance:>8.4f}" for rank, hit in enumerate(found.hits, start=1)]
     total = found.encode_ms + found.first_ms + found.match_ms
     lines.append(
-        f"{photos:,} photos in {total:.1f} ms: {found.encode_ms:.1f} to encode the drawing, {found.first_ms:.1f} to find "
-        f"candidates, {found.match_ms:.1f} to match them"
+        f"{photos:,} photos in {total:.1f} ms: {found.encode_ms:.1f} to encode the drawing, {found.first_ms:.1f} to "
+        f"find candidates, {found.match_ms:.1f} to match them"
     )
     return "\n".join(lines)

@@ -40,7 +40,7 @@ class FirstStage(ABC):
 
     @abstractmethod
     def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
-        """Rows of the vectors nearest to `vector (D,)`, nearest first, at most `count`. From several threads at once."""
+        """Rows of the vectors nearest to `vector (D,)`, nearest first, at most `count`."""
 
 
 def open_first_stage(index: PhotoIndex, backend: str) -> FirstStage:
@@ -191,8 +191,9 @@ class Qdrant(FirstStage):
 
     def _count(self) -> int:
         """Points of the collection; 0 if there is none."""
-        there = self.client.collection_exists(self.collection)
-        return self.client.count(self.collection).count if there else 0
+        if not self.client.collection_exists(self.collection):
+            return 0
+        return int(self.client.count(self.collection).count)
 
     def require(self, photos: int) -> None:
         """Refuses to search in a collection that was not filled."""

@@ -1,8 +1,9 @@
 """The photos of an index on disk: rows in files that only grow, and a manifest that says how far they count.
 
-A folder holds `manifest.json`, the log `photos.jsonl`, one file of fixed-size rows for each field of the encoding, region
-boxes and thumbnails. A writer adds to the ends of the files, makes the disk keep it, and then replaces the manifest. What
-stands behind the sizes that the manifest names was never committed: readers do not see it, and the next writer cuts it off.
+A folder holds `manifest.json`, the log `photos.jsonl`, one file of fixed-size rows for each field of the encoding and
+for the region boxes, and thumbnails. A writer adds to the ends of the files, makes the disk keep that, and then replaces
+the manifest. What stands behind the sizes that the manifest names was never committed: readers do not see it, and the
+next writer cuts it off.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ class Manifest:
         version: of fgsbir.
         name: made up when the index was made; that of its collection in a vector database.
         model: that encoded the photos.
-        margin: free space about the ink of the sketches that the model knows, in frame units; None where they lie freely.
+        margin: free space about the ink of the sketches that the model knows, in frame units; None where they lie
+            freely.
         fields: of an encoding, in order, and the boxes.
         rows: written, those of removed photos included.
         log_bytes: of the log.
@@ -240,7 +242,10 @@ class PhotoIndex:
     def vectors(self) -> npt.NDArray[np.float32] | None:
         """The vectors of all rows for the first stage, `(rows, D)`, read as they are needed; None if there are none."""
         name = self.vector_field
-        return None if name is None else self._fields[name].reshape(self.manifest.rows, -1)
+        if name is None:
+            return None
+        vectors: npt.NDArray[np.float32] = self._fields[name].reshape(self.manifest.rows, -1)
+        return vectors
 
     def boxes(self, row: int) -> npt.NDArray[np.float32]:
         """The regions of a photo in the frame of its thumbnail, `(N, 4)`."""
@@ -316,7 +321,8 @@ class IndexWriter:
         margin: see `Manifest`; of a new index.
 
     Raises:
-        InputError: if there is no index and no model, another process writes, the index is damaged or of another model, or the folder cannot be written.
+        InputError: if there is no index and no model, another process writes, the index is damaged or of another
+            model, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path, model: Model | None, margin: float | None = None) -> None:

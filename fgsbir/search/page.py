@@ -74,11 +74,13 @@ def _views(searcher: Searcher, name: str, sketch: VectorSketch, found: Found) ->
             **pair.explanation._asdict(),
         }
         photo = np.asarray(Image.open(io.BytesIO(searcher.thumbnail(hit.photo))))
-        views.append(build_hierarchy(example, photo, f"p{rank}", f"{hit.photo}, at rank {rank}"))
+        views.append(build_hierarchy(example, photo, f"p{rank}", f"{name} and {hit.photo}"))
     return views
 
 
-def _line(stroke: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _line(
+    stroke: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """A stroke; a single point twice, for a line of no length with round caps is a dot."""
     return stroke if len(stroke) > 1 else stroke.repeat(2, axis=0)
 

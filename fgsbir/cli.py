@@ -22,6 +22,8 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir report   RUNS --out DIR                                page, tables and figures from finished runs
   fgsbir results  RUNS --out results/runs.csv                   one row a finished run; in pages too: --docs DIR
   fgsbir trees    RUNS                                          discovered hierarchies against true part trees
+  fgsbir index    PHOTOS --run RUN --out INDEX                  encode photos once, to be searched by drawings
+  fgsbir search   INDEX SKETCH --page found.html                the photos nearest to a drawing
   fgsbir serve    INDEX                                         draw in the browser and find the photo; an API, too
   fgsbir dashboard --project fgsbir                             workspace and report at Weights & Biases, as code
   fgsbir list                                                   all systems, their papers and what each costs
@@ -49,6 +51,8 @@ def main(args: Sequence[str] | None = None) -> int:
         "report": _report,
         "results": _results,
         "trees": _trees,
+        "index": _index,
+        "search": _search,
         "serve": _serve,
         "dashboard": _dashboard,
         "list": _list,
@@ -149,6 +153,18 @@ def _trees(words: list[str]) -> None:
     from fgsbir.tree_command import run
 
     run(Path(options.runs))
+
+
+def _index(words: list[str]) -> None:
+    from fgsbir.index_command import run
+
+    run(words[1:])
+
+
+def _search(words: list[str]) -> None:
+    from fgsbir.search_command import run
+
+    run(words[1:])
 
 
 def _serve(words: list[str]) -> None:

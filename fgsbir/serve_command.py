@@ -6,8 +6,13 @@ import socket
 from dataclasses import fields
 from pathlib import Path
 
+import uvicorn
+
 from fgsbir.arguments import CommandParser
 from fgsbir.errors import InputError
+from fgsbir.search.first_stage import BACKEND_HELP
+from fgsbir.search.searcher import DEPTH, Searcher
+from fgsbir.serve.app import create_app
 from fgsbir.serve.limits import Limits
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -30,6 +35,10 @@ def run(words: list[str]) -> None:
     parser.add_argument("--port", type=int, default=8000, help="0 takes any that is free; default: %(default)s")
     parser.add_argument("--name", action="append", default=[], help="a name of the server, if it has others than --host")
     parser.add_argument("--proxy", metavar="ADDRESS", help="of a proxy whose word for a client's address counts")
+    parser.add_argument("--run", type=Path, help="folder of the run, if it was moved since the index was made")
+    parser.add_argument("--depth", type=int, help=f"candidates that are matched with a drawing; default: {DEPTH}")
+    parser.add_argument("--recall", type=float, help="in place of --depth, the recall to reach, e.g. 0.99, as measured")
+    parser.add_argument("--backend", default="faiss", help=BACKEND_HELP)
     limits = parser.add_argument_group("limits")
     for limit in fields(Limits):
         text = f"{limit.metadata['help']}; default: %(default)s"
@@ -39,12 +48,7 @@ def run(words: list[str]) -> None:
 
     listener = _listen(options.host, options.port)
     with listener:
-        import uvicorn
-
-        from fgsbir.search.searcher import Searcher
-        from fgsbir.serve.app import create_app
-
-        searcher = Searcher.open(options.index)
+        searcher = Searcher.open(options.index, options.run, options.depth, options.recall, options.backend)
         hosts = {name.lower() for name in (*_LOOPBACK, *options.name)}
         if options.host in ("0.0.0.0", "::") and not options.name:
             allowed = None  # it goes by names that cannot be known here

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,7 @@ from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.search.index import IntArray, PhotoIndex
 
-Backend = Literal["faiss", "qdrant"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
+BACKEND_HELP = "faiss; qdrant, in a folder of the index; or the URL of a Qdrant server; default: faiss"
 INSTALL = "install it: pip install 'fgsbir[search]'"
 
 FLAT_LIMIT = 50_000
@@ -33,29 +31,42 @@ class FirstStage(ABC):
     def sync(self, index: PhotoIndex) -> None:
         """Takes in photos that were added to the index and lets go those that were removed; keeps that for the next."""
 
+    def require(self, photos: int) -> None:  # noqa: B027 (most have nothing to check)
+        """Refuses to search where vectors are missing.
+
+        Raises:
+            InputError: if there are fewer vectors than photos.
+        """
+
     @abstractmethod
     def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
-        """Rows of the vectors nearest to `vector (D,)`, nearest first, at most `count`. From several threads at once."""
+        """Rows of the vectors nearest to `vector (D,)`, nearest first, at most `count`."""
 
 
-def open_first_stage(index: PhotoIndex, backend: Backend, url: str | None = None) -> FirstStage:
+def open_first_stage(index: PhotoIndex, backend: str) -> FirstStage:
     """The first stage of an index.
 
     Args:
         index: the photos.
-        backend: of them.
-        url: of a Qdrant server; without it its vectors are in the index's folder, for one process.
+        backend: "faiss"; "qdrant" for a Qdrant collection in the index's folder, which one process can use; or the URL
+            of a Qdrant server.
 
     Raises:
-        InputError: if its package is not installed, or the server does not answer.
+        InputError: if there is no such backend, its package is not installed, or the server does not answer.
     """
-    if backend not in BACKENDS:
-        raise InputError("--backend", f"'{backend}' is unknown", f"use one of {', '.join(BACKENDS)}")
-    return Faiss(index) if backend == "faiss" else Qdrant(index, url)
+    if backend == "faiss":
+        return Faiss(index)
+    if backend == "qdrant":
+        return Qdrant(index, None)
+    if backend.startswith(("http://", "https://")):
+        return Qdrant(index, backend)
+    raise InputError("--backend", f"'{backend}' is unknown", "use faiss, qdrant, or the URL of a Qdrant server")
 
 
 class Faiss(FirstStage):
     """FAISS in this process: exact up to `FLAT_LIMIT` photos, beyond that inverted lists, which are kept in a file.
+
+    Lists hold a byte for each number of a vector; the second stage ranks by the vectors as they are.
 
     Args:
         index: the photos.
@@ -101,15 +112,15 @@ class Faiss(FirstStage):
             found = self.faiss.read_index(str(self.path))
         except RuntimeError:
             return None
-        fits = isinstance(found, self.faiss.IndexIVFFlat) and found.d == dim
+        fits = isinstance(found, self.faiss.IndexIVFScalarQuantizer) and found.d == dim
         return found if fits and 0.5 <= found.nlist / _lists(photos) <= 2 else None
 
     def _trained(self, vectors: npt.NDArray[np.float32], rows: IntArray) -> Any:
         """Empty lists, their centres learnt from a sample."""
         lists = _lists(len(rows))
-        found = self.faiss.IndexIVFFlat(self.faiss.IndexFlatL2(vectors.shape[1]), vectors.shape[1], lists)
-        found.own_fields = True
-        found.quantizer.this.disown()
+        dim = vectors.shape[1]
+        kind = self.faiss.ScalarQuantizer.QT_8bit
+        found = self.faiss.IndexIVFScalarQuantizer(self.faiss.IndexFlatL2(dim), dim, lists, kind)
         sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), 64 * lists)).astype(np.int64)]
         found.train(np.ascontiguousarray(vectors[sample]))
         return found
@@ -117,7 +128,7 @@ class Faiss(FirstStage):
     def sync(self, index: PhotoIndex) -> None:
         """Keeps the lists in their file."""
         self._index = self._current(index)
-        if isinstance(self._index, self.faiss.IndexIVFFlat):
+        if isinstance(self._index, self.faiss.IndexIVFScalarQuantizer):
             with atomic_write(self.path) as file:
                 self.faiss.write_index(self._index, self.faiss.PyCallbackIOWriter(file.write))
         else:
@@ -161,7 +172,7 @@ class Qdrant(FirstStage):
         InputError: if the client is not installed or the server does not answer.
     """
 
-    def __init__(self, index: PhotoIndex, url: str | None = None) -> None:
+    def __init__(self, index: PhotoIndex, url: str | None) -> None:
         try:
             from qdrant_client import QdrantClient, models
         except ImportError:
@@ -180,18 +191,15 @@ class Qdrant(FirstStage):
 
     def _count(self) -> int:
         """Points of the collection; 0 if there is none."""
-        there = self.client.collection_exists(self.collection)
-        return self.client.count(self.collection).count if there else 0
+        if not self.client.collection_exists(self.collection):
+            return 0
+        return int(self.client.count(self.collection).count)
 
     def require(self, photos: int) -> None:
-        """Refuses to search where vectors are missing.
-
-        Raises:
-            InputError: if the collection holds fewer points than there are photos.
-        """
+        """Refuses to search in a collection that was not filled."""
         if self.holds < photos:
             problem = f"the collection {self.collection} has {self.holds} of {photos} photos"
-            raise InputError(self.where, problem, "fill it: fgsbir index --out INDEX --backend qdrant")
+            raise InputError(self.where, problem, "fill it: fgsbir index --out INDEX, with this --backend")
 
     def sync(self, index: PhotoIndex) -> None:
         """Adds and deletes points until the collection has those of the index."""

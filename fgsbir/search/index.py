@@ -1,8 +1,9 @@
 """The photos of an index on disk: rows in files that only grow, and a manifest that says how far they count.
 
-A folder holds `manifest.json`, the log `photos.jsonl`, one file of fixed-size rows for each field of the encoding, region
-boxes and thumbnails. A writer adds to the ends of the files, makes the disk keep it, and then replaces the manifest. What
-stands behind the sizes that the manifest names was never committed: readers do not see it, and the next writer cuts it off.
+A folder holds `manifest.json`, the log `photos.jsonl`, one file of fixed-size rows for each field of the encoding and
+for the region boxes, and thumbnails. A writer adds to the ends of the files, makes the disk keep that, and then replaces
+the manifest. What stands behind the sizes that the manifest names was never committed: readers do not see it, and the
+next writer cuts it off.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ class Manifest:
         version: of fgsbir.
         name: made up when the index was made; that of its collection in a vector database.
         model: that encoded the photos.
-        margin: free space about the ink of the sketches that the model knows, in frame units; None where they lie freely.
+        margin: free space about the ink of the sketches that the model knows, in frame units; None where they lie
+            freely.
         fields: of an encoding, in order, and the boxes.
         rows: written, those of removed photos included.
         log_bytes: of the log.
@@ -210,14 +212,11 @@ class PhotoIndex:
         self.folder, self.manifest = folder, Manifest.read(folder)
         self.photos: dict[str, Stored] = _read_log(folder / LOG, self.manifest)
         """By id, in the order of their rows."""
-        self._fields = {name: _mapped(folder, name, field, self.manifest.rows) for name, field in self._specs.items()}
+        rows, fields = self.manifest.rows, self.manifest.fields
+        self._fields = {name: _mapped(folder, name, field, rows) for name, field in fields.items()}
         path, size = folder / THUMBNAILS, self.manifest.thumbnail_bytes
         _require_size(path, size)
         self._thumbnails = np.memmap(path, np.uint8, "r", shape=(size,)) if size else np.empty(0, np.uint8)
-
-    @property
-    def _specs(self) -> Mapping[str, Field]:
-        return self.manifest.fields
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -231,16 +230,22 @@ class PhotoIndex:
         fields = (self._fields[name][rows] for name in self._fields if name != BOXES)
         return [field.astype(np.float32) if field.dtype == np.float16 else field for field in fields]
 
-    def vectors(self) -> npt.NDArray[np.float32] | None:
-        """The vectors of all rows for the first stage, `(rows, D)`, read as they are needed; None if there are none.
+    @property
+    def vector_field(self) -> str | None:
+        """The field of the encodings that the first stage compares; None if they have no vector.
 
         The views of a system that has several are one vector: the mean of their distances is the distance of that, but
         for a factor.
         """
-        for name in ("vector", "views"):
-            if name in self._fields and 0 not in self._specs[name].shape:
-                return self._fields[name].reshape(self.manifest.rows, -1)
-        return None
+        return next((name for name in ("vector", "views") if name in self._fields and self._fields[name].size), None)
+
+    def vectors(self) -> npt.NDArray[np.float32] | None:
+        """The vectors of all rows for the first stage, `(rows, D)`, read as they are needed; None if there are none."""
+        name = self.vector_field
+        if name is None:
+            return None
+        vectors: npt.NDArray[np.float32] = self._fields[name].reshape(self.manifest.rows, -1)
+        return vectors
 
     def boxes(self, row: int) -> npt.NDArray[np.float32]:
         """The regions of a photo in the frame of its thumbnail, `(N, 4)`."""
@@ -312,21 +317,25 @@ class IndexWriter:
 
     Args:
         folder: of the index, made if it is missing.
-        model: that encodes the photos.
+        model: that encodes the photos; None to change an index that is there without adding to it.
         margin: see `Manifest`; of a new index.
 
     Raises:
-        InputError: if another process writes, the index is damaged or of another model, or the folder cannot be written.
+        InputError: if there is no index and no model, another process writes, the index is damaged or of another
+            model, or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, model: Model, margin: float | None = None) -> None:
+    def __init__(self, folder: Path, model: Model | None, margin: float | None = None) -> None:
         self.folder = folder
+        if model is None:
+            Manifest.read(folder)  # makes no folder where there is no index
         with ExitStack() as held:
             held.enter_context(_lock(folder))
-            if (folder / MANIFEST).exists():
+            if model is None or (folder / MANIFEST).exists():
                 self.manifest = Manifest.read(folder)
-                self.manifest.model.require_same(model, folder)
-                self.manifest = replace(self.manifest, model=model, version=__version__)
+                if model is not None:
+                    self.manifest.model.require_same(model, folder)
+                    self.manifest = replace(self.manifest, model=model, version=__version__)
             else:
                 if any(path.name != LOG and not path.name.startswith(".") for path in folder.iterdir()):
                     raise InputError(folder, "the folder holds other files, and no index", "name a new folder")

@@ -6,11 +6,11 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,11 +71,6 @@ class Run:
         return cls(model, system.to("cuda" if torch.cuda.is_available() else "cpu"), data)
 
     @torch.inference_mode()
-    def encode_sketch(self, sketch: VectorSketch) -> Any:
-        """The encoding of one drawing."""
-        return self.system.encode_batch(sketch_batch(self.data.rendering, sketch, self.system.device))
-
-    @torch.inference_mode()
     def encode_photos(self, photos: PhotoBatch, precision: Precision = "float32") -> dict[str, npt.NDArray[Any]]:
         """The fields that an index stores of a batch of photos."""
         encoded = self.system.encode_batch(PhotoBatch(*(field.to(self.system.device) for field in photos)))
@@ -123,12 +118,6 @@ def _placement(sketch: VectorSketch) -> tuple[float, float, float]:
     return (x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1)
 
 
-class Warn(Protocol):
-    """Tells of a photo that cannot be used."""
-
-    def __call__(self, error: InputError) -> None: ...
-
-
 class PhotoReader:
     """Photos as a run reads them, and as an index shows them.
 
@@ -145,22 +134,10 @@ class PhotoReader:
             regions if isinstance(regions, SelectiveSearch) else SelectiveSearch(self.rendering.num_regions)
         )
 
-    def read(
-        self, records: Iterable[tuple[PhotoRecord, str]], warn: Warn
-    ) -> Iterator[tuple[NewPhoto, PhotoBatch] | None]:
-        """Reads photos in several threads, in order; broken ones give None.
-
-        Args:
-            records: photos and their digests.
-            warn: is told of each that is broken.
-        """
+    def read(self, records: Sequence[tuple[PhotoRecord, str]]) -> list[tuple[NewPhoto, PhotoBatch] | InputError]:
+        """Photos with their digests, several at a time; of a broken one what is wrong with it."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for result in pool.map(lambda record: self._read(*record), records):
-                if isinstance(result, InputError):
-                    warn(result)
-                    yield None
-                else:
-                    yield result
+            return list(pool.map(self._read, *zip(*records, strict=True)))
 
     def _read(self, record: PhotoRecord, digest: str) -> tuple[NewPhoto, PhotoBatch] | InputError:
         try:

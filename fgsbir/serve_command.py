@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import socket
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
-
-import uvicorn
 
 from fgsbir.arguments import CommandParser
 from fgsbir.errors import InputError
 from fgsbir.search.first_stage import BACKEND_HELP
 from fgsbir.search.searcher import DEPTH, Searcher
-from fgsbir.serve.app import create_app
 from fgsbir.serve.limits import Limits
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -26,7 +24,7 @@ def run(words: list[str]) -> None:
         words: its options, without its name.
 
     Raises:
-        InputError: if the index cannot be opened, a limit makes no sense, or the port is taken.
+        InputError: if the index cannot be opened, a limit makes no sense, the port is taken, or packages are missing.
     """
     description = "Serves a page to draw on that finds the photos of an index, and an API; see docs/serve.md."
     parser = CommandParser("fgsbir serve", description)
@@ -45,6 +43,13 @@ def run(words: list[str]) -> None:
         limits.add_argument(f"--{limit.name}", type=type(limit.default), default=limit.default, help=text)
     options = parser.parse_args(words)
     chosen = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
+
+    if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]:
+        raise InputError("fgsbir serve", f"{', '.join(missing)} not installed", "pip install 'fgsbir[search]'")
+
+    import uvicorn
+
+    from fgsbir.serve.app import create_app
 
     listener = _listen(options.host, options.port)
     with listener:

@@ -96,7 +96,7 @@ export class Pair {
     this.#view = null;
     this.#photo = photo;
     this.part("title").textContent = short(photo);
-    this.part("about").textContent = `Rank ${rank}, distance ${distance.toPrecision(4)} · ${photo}`;
+    this.part("about").textContent = `Rank ${rank}, distance ${distance.toPrecision(4)}${short(photo) === photo ? "" : ` · ${photo}`}`;
     this.part("status").textContent = "Comparing…";
     this.part("body").hidden = true;
     this.dialog.showModal();

@@ -27,9 +27,13 @@ class Pool:
     """
 
     def __init__(self, name: str, threads: int, waiting: int, metrics: Metrics) -> None:
-        self._room, self._inside, self._metrics = threads + waiting, 0, metrics
-        self._turn = asyncio.Semaphore(threads)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._name, self._size, self._room, self._metrics = name, threads, threads + waiting, metrics
+        self._inside = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._turn = asyncio.Semaphore(self._size)
+        self._threads = ThreadPoolExecutor(self._size, thread_name_prefix=self._name)  # starts none before it must
 
     async def run(self, request: Request, work: Callable[[], T]) -> T:
         """What `work()` returns, once it is its turn.
@@ -53,5 +57,6 @@ class Pool:
             self._inside -= 1
 
     def close(self) -> None:
-        """Ends the threads; what was not begun is dropped."""
+        """Ends the threads; what was not begun is dropped. The application may be started once more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._open()

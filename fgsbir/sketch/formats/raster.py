@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fgsbir.errors import InputError
 from fgsbir.sketch.strokes import VectorSketch
@@ -47,6 +47,8 @@ def parse_raster(content: bytes, where: object, max_strokes: int = 16, max_pixel
                 problem = f"it has {image.width} x {image.height} pixels"
                 raise InputError(where, problem, f"give a picture of at most {max_pixels / 1e6:.0f} million pixels")
             raster = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
+    except UnidentifiedImageError:
+        raise InputError(where, "not a readable image (neither PNG nor JPEG)", "replace the file") from None
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise InputError(where, f"not a readable image ({error})", "replace the file") from None
     return vectorise(raster, max_strokes, where=where)

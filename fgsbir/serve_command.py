@@ -31,7 +31,9 @@ def run(words: list[str]) -> None:
     parser.add_argument("index", metavar="INDEX", type=Path, help="what `fgsbir index` wrote")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; default: %(default)s, this machine")
     parser.add_argument("--port", type=int, default=8000, help="0 takes any that is free; default: %(default)s")
-    parser.add_argument("--name", action="append", default=[], help="a name of the server, if it has others than --host")
+    parser.add_argument(
+        "--name", action="append", default=[], help="a name of the server, if it has others than --host"
+    )
     parser.add_argument("--proxy", metavar="ADDRESS", help="of a proxy whose word for a client's address counts")
     parser.add_argument("--run", type=Path, help="folder of the run, if it was moved since the index was made")
     parser.add_argument("--depth", type=int, help=f"candidates that are matched with a drawing; default: {DEPTH}")
@@ -54,13 +56,11 @@ def run(words: list[str]) -> None:
     listener = _listen(options.host, options.port)
     with listener:
         searcher = Searcher.open(options.index, options.run, options.depth, options.recall, options.backend)
-        hosts = {name.lower() for name in (*_LOOPBACK, *options.name)}
-        if options.host in ("0.0.0.0", "::") and not options.name:
-            allowed = None  # it goes by names that cannot be known here
-        else:
-            allowed = hosts | {_in_url(options.host)}
+        # Where it listens at all addresses, it goes by names that cannot be known here.
+        anywhere = options.host in ("0.0.0.0", "::") and not options.name
+        hosts = None if anywhere else {name.lower() for name in (*_LOOPBACK, *options.name, _in_url(options.host))}
         config = uvicorn.Config(
-            create_app(searcher, chosen, allowed),
+            create_app(searcher, chosen, hosts),
             log_level="warning",
             access_log=False,
             server_header=False,

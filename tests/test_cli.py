@@ -57,6 +57,7 @@ def test_help_names_every_command(word, capsys):
         "report",
         "results",
         "trees",
+        "serve",
         "dashboard",
         "list",
     ):

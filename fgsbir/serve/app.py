@@ -116,7 +116,9 @@ def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collecti
     content = {media: {"schema": {"type": "string", "format": "binary"}} for media in _SUFFIXES}
     document = {"requestBody": {"required": True, "content": content}}
 
-    @api.post(FILES.removeprefix(api.prefix), responses=documented(408, 413, 415, 422, 429, 503), openapi_extra=document)
+    @api.post(
+        FILES.removeprefix(api.prefix), responses=documented(408, 413, 415, 422, 429, 503), openapi_extra=document
+    )
     async def sketch(request: Request) -> SketchAnswer:
         """The strokes of a file: SVG, QuickDraw, stroke-3 or stroke-5, or a picture of a drawing."""
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 from fgsbir.errors import InputError
 
 
-
 @dataclass(frozen=True)
 class Limits:
     """The limits of a server; each is an option of `fgsbir serve`.

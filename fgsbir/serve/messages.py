@@ -104,7 +104,7 @@ class LevelAnswer(BaseModel):
 
 
 class Explanation(BaseModel):
-    """How a drawing and a photo met. Leaves are numbered from 0 to n - 1; the k-th fusion of a side makes node n + k."""
+    """How a drawing and a photo met. Leaves are numbered 0 to n - 1; the k-th fusion of a side makes node n + k."""
 
     strokes: list[list[tuple[float, float]]] = Field(
         description="of each sketch node; the node of the whole drawing, if there is one, is last and has none"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import warnings
 from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing import Pipe
@@ -77,7 +78,13 @@ class Reader:
             self._end()
             self._pipe, far = Pipe()
             with far:
-                words = [sys.executable, "-m", "fgsbir.serve.reader", str(far.fileno()), json.dumps(asdict(self.limits))]
+                words = [
+                    sys.executable,
+                    "-m",
+                    "fgsbir.serve.reader",
+                    str(far.fileno()),
+                    json.dumps(asdict(self.limits)),
+                ]
                 # In a session of its own, for Ctrl-C is the server's, which ends this process.
                 self._process = subprocess.Popen(words, pass_fds=[far.fileno()], start_new_session=True)
             if not self._pipe.poll(_START):
@@ -97,6 +104,7 @@ class Reader:
 def _serve(pipe: Connection, limits: Limits) -> None:
     """The process: reads one file after the other until the pipe is closed."""
     _limit_memory()
+    warnings.simplefilter("ignore")  # of strange numbers, which are refused in the end
     with suppress(EOFError, OSError):
         pipe.send_bytes(b"ready")
         while True:

@@ -1,26 +1,22 @@
 """An application over made-up photos."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
+from serve.stand_in import StandIn
 
-collect_ignore = ["fuzz.py", "load.py", "stand_in.py"]  # programs, not tests
-if importlib.util.find_spec("fastapi") is None:
-    collect_ignore_glob = ["*.py"]
+from fgsbir.serve.app import create_app
+from fgsbir.serve.limits import Limits
+
+collect_ignore = ["fuzz.py", "load.py", "running.py"]  # programs, not tests
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Any]]:
     """Makes a client of an application with some limits; the searcher is its attribute `searcher`."""
-    from fastapi.testclient import TestClient
-    from serve.stand_in import StandIn
-
-    from fgsbir.serve.app import create_app
-    from fgsbir.serve.limits import Limits
-
     with ExitStack() as stack:
 
         def make(searcher: Any = None, hosts: Any = None, **limits: Any) -> Any:

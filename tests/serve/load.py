@@ -1,7 +1,7 @@
 """Many clients at once: `python tests/serve/load.py [--index INDEX] [--clients 50] [--seconds 60]`.
 
-Each draws stroke after stroke and searches after each. Ends with status 1 if an answer is neither right, 429 nor 503, or
-if memory grows. Answers are compared with those to the same drawings, asked for one by one.
+Each searches for random drawings, one after the other. Ends with status 1 if an answer is neither right nor 429 nor
+503, or if memory grows. Answers are compared with those to the same drawings, asked for one by one.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ async def measure(url: str, memory: list[float], read_memory: object, options: a
         wrong.append(f"memory grew by {grown:.0f} MiB")
     if not counts["200"]:
         wrong.append("nothing was answered")
-    print(f"{options.clients} clients, {options.seconds:g} s: " + ", ".join(f"{n} x {s}" for s, n in sorted(counts.items())))
+    print(
+        f"{options.clients} clients, {options.seconds:g} s: "
+        + ", ".join(f"{n} x {s}" for s, n in sorted(counts.items()))
+    )
     for name, values in seconds.items():
         if len(values) > 20:
             cuts = statistics.quantiles(values, n=20)

@@ -70,7 +70,12 @@ class StandIn:
             to_photo = [[0.25, 0.75] if k == 0 else [1.0]] * len(nodes)
             to_sketch = [[1 / len(nodes)] * len(nodes)] * len(regions)
             levels.append(
-                {"sketch_nodes": nodes, "photo_nodes": regions, "sketch_to_photo": to_photo, "photo_to_sketch": to_sketch}
+                {
+                    "sketch_nodes": nodes,
+                    "photo_nodes": regions,
+                    "sketch_to_photo": to_photo,
+                    "photo_to_sketch": to_sketch,
+                }
             )
         boxes = [(0.0, 0.0, 1.0, 1.0), (0.1, 0.1, 0.5, 0.5)]
         return PairView(strokes, [(0.0, 0.0, 1.0, 1.0)] * n, boxes, Explanation(merges, [(0, 1)], levels))

@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
@@ -261,7 +262,7 @@ def files(folder):
     picture = Image.new("L", (200, 200), 255)
     for stroke in sketch.strokes:
         points = (200 * stroke).round().astype(int)
-        for (x1, y1), (x2, y2) in zip(points[:-1], points[1:], strict=True):
+        for (x1, y1), (x2, y2) in pairwise(points.tolist()):
             n = int(max(abs(x2 - x1), abs(y2 - y1)))
             for t in range(n + 1):
                 x, y = x1 + (x2 - x1) * t // n, y1 + (y2 - y1) * t // n
@@ -355,7 +356,9 @@ def test_metrics_are_prometheus_text_and_count(serve):
     client.get("/wp-admin")
     client.request("BREW", "/coffee")
     families = {family.name: family for family in text_string_to_metric_families(client.get("/metrics").text)}
-    requests = {tuple(s.labels.values()): s.value for s in families["fgsbir_requests"].samples if s.name[-6:] == "_total"}
+    requests = {
+        tuple(s.labels.values()): s.value for s in families["fgsbir_requests"].samples if s.name[-6:] == "_total"
+    }
     assert requests["POST", SEARCH, "200"] == 3
     assert requests["POST", SEARCH, "422"] == 1
     assert requests["any", "none", "404"] == 2  # what clients make up does not grow the list
@@ -390,7 +393,13 @@ def test_the_page_loads_only_from_here_and_has_no_inline_script(serve):
 
 def test_other_names_of_the_server_are_refused(serve):
     client = serve(hosts={"localhost", "[::1]"})
-    for host, status in (("localhost:8000", 200), ("LOCALHOST", 200), ("[::1]:80", 200), ("evil.example", 400), ("", 400)):
+    for host, status in (
+        ("localhost:8000", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:80", 200),
+        ("evil.example", 400),
+        ("", 400),
+    ):
         assert client.get("/healthz", headers={"Host": host}).status_code == status, host
 
 

@@ -1,12 +1,6 @@
 """The OpenAPI document, and that the API does what it says."""
 
-import importlib.util
-
 import pytest
-
-if importlib.util.find_spec("schemathesis") is None:
-    pytest.skip("needs schemathesis", allow_module_level=True)
-
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS, load_all_checks

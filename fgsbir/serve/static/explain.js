@@ -146,7 +146,9 @@ export class Pair {
     const side = this.#view[name];
     const pair = this.#next(step, name);
     if (!pair.length) return "";
-    const [a, b] = pair.map((node) => side.name(node).replace(/^(stroke|region) /, ""));
+    const names = pair.map((node) => side.name(node));
+    if (names.some((name) => !name.startsWith(side.word))) return names.join(" and ");
+    const [a, b] = names.map((name) => name.slice(side.word.length + 1));
     return `${side.word}s ${a} and ${b}`;
   }
 

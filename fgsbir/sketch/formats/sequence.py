@@ -118,7 +118,10 @@ def write_stroke5(sketch: VectorSketch, path: str | Path) -> None:
 def _rows(array: npt.ArrayLike, columns: int, where: object) -> npt.NDArray[np.float64]:
     """The array as float64, checked for shape and finite values."""
     try:
-        rows = np.asarray(array, dtype=np.float64)
+        given = np.asarray(array)
+        if given.dtype.kind not in "biuf":
+            raise TypeError(given.dtype)
+        rows = given.astype(np.float64)
     except (ValueError, TypeError):
         raise InputError(where, "not an array of numbers", f"give (N, {columns}) numbers") from None
     if rows.ndim != 2 or rows.shape[1] != columns:

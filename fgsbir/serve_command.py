@@ -83,18 +83,20 @@ def _listen(host: str, port: int) -> socket.socket:
     Raises:
         InputError: if there is no such address, or another program has the port.
     """
+    if not 0 <= port < 2**16:
+        raise InputError("--port", f"{port} is no port", "use 0 to 65535")
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise InputError(f"--host {host} --port {port}", f"no such address ({error})", "choose another") from None
     listener = socket.socket(family, kind, proto)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        problem = getattr(error, "strerror", None) or str(error)
+        problem = error.strerror or str(error)
         raise InputError(f"--host {host} --port {port}", f"cannot listen there ({problem})", "choose another") from None
     return listener
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from fgsbir.serve.errors import ApiError
 from fgsbir.serve.limits import Limits
@@ -14,7 +14,8 @@ from fgsbir.sketch.strokes import VectorSketch
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Side = Annotated[float, Field(ge=1e-3, le=1e6, allow_inf_nan=False)]
 Point = tuple[Coordinate, Coordinate]
-Stroke = Annotated[list[Point], Field(min_length=1)]
+# At the first wrong entry it is enough: a list of all would be longer than the body.
+Stroke = Annotated[list[Point], FailFast(), Field(min_length=1)]
 
 _BEYOND = 10  # sides of the canvas; what lies farther off was not drawn on it
 
@@ -24,7 +25,7 @@ class Drawing(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    strokes: list[Stroke] = Field(
+    strokes: Annotated[list[Stroke], FailFast()] = Field(
         min_length=1, description="in the order of drawing, each a list of points [x, y]; y points down"
     )
     width: Side = Field(default=1, description="of the canvas, in the units of the points")

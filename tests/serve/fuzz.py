@@ -202,9 +202,9 @@ def main() -> int:
         running(options.index, "--rate", "1e6", "--burst", "1000000", "--read_seconds", "3") as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
     ):
-        share = options.requests // 10
         drawings, searches = files(rng), bodies(rng)
-        for _ in range(10):
+        for tenth in range(1, 11):
+            share = options.requests * tenth // 10 - sum(watch.counts.values())
             made_up(server.url, share * 4 // 10, watch)
             for suffix, content in islice(drawings, share * 4 // 10):
                 headers = {"Content-Type": MEDIA[suffix]}
@@ -213,7 +213,7 @@ def main() -> int:
                     lambda c=content, h=headers: client.post("/api/v1/sketch", content=c, headers=h),
                     content[:200],
                 )
-            for body in islice(searches, share - 2 * (share * 4 // 10)):
+            for body in islice(searches, max(0, options.requests * tenth // 10 - sum(watch.counts.values()))):
                 headers = {"Content-Type": "application/json"}
                 watch.see(
                     "search", lambda c=body, h=headers: client.post("/api/v1/search", content=c, headers=h), body[:200]

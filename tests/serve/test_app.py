@@ -16,6 +16,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from serve.stand_in import StandIn
 
+import fgsbir.serve.app
 from fgsbir.serve.app import FORMATS
 from fgsbir.sketch.formats import read_svg, to_stroke5
 from fgsbir.sketch.strokes import VectorSketch
@@ -120,6 +121,21 @@ def test_the_limits_of_a_drawing(serve):
     assert client.post(SEARCH, json={"strokes": [[[0, 0]] * 10]}).status_code == 200
     refused(client.post(SEARCH, json={"strokes": [[[0, 0]] * 11]}), 422, "many_points", "strokes")
     refused(client.post(EXPLAIN, json={"strokes": [[[0, 0]] * 11], "photo": "x"}), 422, "many_points", "strokes")
+
+
+def test_only_the_first_of_many_wrong_entries_is_noted(serve, monkeypatch):
+    noted = []
+    real = fgsbir.serve.app.on_invalid
+
+    async def on_invalid(request, error):
+        noted.append(len(error.errors()))
+        return await real(request, error)
+
+    monkeypatch.setattr(fgsbir.serve.app, "on_invalid", on_invalid)
+    client = serve()
+    for strokes in ([None] * 1000, [[None] * 1000]):
+        assert client.post(SEARCH, json={"strokes": strokes}).status_code == 422
+    assert noted == [1, 1]  # a list of all is longer than the body and blocks the server for seconds
 
 
 # --- Bodies

@@ -70,9 +70,9 @@ def _update(options: Namespace) -> None:
         loaded = _run(options) if adds else None
         margin = loaded.margin() if loaded is not None and not (out / MANIFEST).exists() else None
         with IndexWriter(out, loaded.model if loaded else None, margin) as writer:
-            writer.remove(options.remove)
             if loaded is not None:
                 _add(writer, loaded, options)
+            writer.remove(options.remove)
             index = PhotoIndex(out)
             if index.vector_field is not None:
                 open_first_stage(index, backend).sync(index)

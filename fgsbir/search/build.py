@@ -75,10 +75,10 @@ def add_photos(
         records: the photos.
         reader: that reads them.
         precision: of nodes and maps in the index.
-        progress: show a bar, and a line for each broken photo.
+        progress: show a bar on a terminal, and a line for each broken photo.
     """
     new, unchanged, broken = 0, 0, []
-    with tqdm(records, "Encoding", unit="photo", disable=not progress) as bar:
+    with tqdm(records, "Encoding", unit="photo", disable=None if progress else True) as bar:
 
         def warn(error: InputError) -> None:
             broken.append(error)

@@ -183,7 +183,9 @@ class Qdrant(FirstStage):
             if url is None:
                 self.client = QdrantClient(path=self.where)
             else:
-                self.client = QdrantClient(url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=30)
+                self.client = QdrantClient(
+                    url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=30, check_compatibility=False
+                )
             self.holds = self._count()
         except Exception as error:  # whatever httpx, grpc or the server's answer raise
             mend = "start the server, or check the URL and QDRANT_API_KEY"

@@ -159,16 +159,14 @@ class Manifest:
                 mend = "use the fgsbir that made it, or build the index anew"
                 raise InputError(path, f"format {values['format']} is not {FORMAT}, which this fgsbir reads", mend)
             values["model"] = Model(**values["model"])
-            values["fields"] = {
-                name: Field(tuple(map(int, field["shape"])), np.dtype(field["dtype"]).str)
-                for name, field in values["fields"].items()
-            }
+            values["fields"] = {name: _field(name, **field) for name, field in values["fields"].items()}
             if values["recall"] is not None:
                 recall = values["recall"]
                 values["recall"] = Recall(**{**recall, "depths": (*recall["depths"],), "shares": (*recall["shares"],)})
             manifest = cls(**values)
-            if min(manifest.rows, manifest.log_bytes, manifest.thumbnail_bytes) < 0:
-                raise ValueError("a size is negative")
+            for size in (manifest.rows, manifest.log_bytes, manifest.thumbnail_bytes):
+                if not isinstance(size, int) or size < 0:
+                    raise ValueError(f"{size!r} is no size")
             if manifest.rows and BOXES not in manifest.fields:
                 raise ValueError(f"there is no field '{BOXES}'")
         except FileNotFoundError:
@@ -182,6 +180,13 @@ class Manifest:
         """Replaces it, atomically."""
         with atomic_write(folder / MANIFEST, "w") as file:
             file.write(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def _field(name: str, shape: Sequence[int], dtype: str) -> Field:
+    """A field of a manifest, checked: its name is that of a file, and its rows hold numbers."""
+    if not name.isidentifier() or np.dtype(dtype).kind not in "fi" or any(int(side) < 0 for side in shape):
+        raise ValueError(f"'{name}' is no field of {shape} {dtype}")
+    return Field(tuple(map(int, shape)), dtype)
 
 
 class Stored(NamedTuple):

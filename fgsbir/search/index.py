@@ -1,9 +1,9 @@
 """The photos of an index on disk: rows in files that only grow, and a manifest that says how far they count.
 
 A folder holds `manifest.json`, the log `photos.jsonl`, one file of fixed-size rows for each field of the encoding and
-for the region boxes, and thumbnails. A writer adds to the ends of the files, makes the disk keep that, and then replaces
-the manifest. What stands behind the sizes that the manifest names was never committed: readers do not see it, and the
-next writer cuts it off.
+for the region boxes, and thumbnails. A writer adds to the ends of the files, makes the disk keep that, and then
+replaces the manifest. What stands behind the sizes that the manifest names was never committed: readers do not see it,
+and the next writer cuts it off.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def test_an_open_index_does_not_change_under_its_reader(tmp_path):
 
 
 def killed_at(call, work):
-    """Runs `work` in a process that is killed at its n-th call to the system that makes a write last; whether it was."""
+    """Runs `work` in a process that is killed at its n-th call that makes a write last; whether it was."""
     pid = os.fork()
     if pid == 0:
         left = [call]

@@ -161,7 +161,7 @@ def test_to_add_change_and_remove_is_to_build_anew(tmp_path, run_path, photos, c
     index(photos, "--run", run_path, "--out", tmp_path / "fresh")
     same(tmp_path / "i", tmp_path / "fresh")
     index("--out", tmp_path / "i", "--remove", "p10.png", "more/p12.png")
-    assert len(PhotoIndex(tmp_path / "i")) == 10
+    assert len(PhotoIndex(tmp_path / "i")) == 9
     assert main(["index", "--out", str(tmp_path / "i"), "--remove", "p10.png"]) == 2
     assert "no photo 'p10.png'" in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -143,7 +144,7 @@ class Faiss(FirstStage):
 
 def _lists(photos: int) -> int:
     """How many inverted lists so many vectors have."""
-    return round(photos**0.5)
+    return round(math.sqrt(photos))
 
 
 def _held(faiss: Any, found: Any) -> IntArray:

@@ -255,7 +255,8 @@ class PhotoIndex:
     def boxes(self, row: int) -> npt.NDArray[np.float32]:
         """The regions of a photo in the frame of its thumbnail, `(N, 4)`."""
         boxes = np.array(self._fields[BOXES][row])
-        return boxes[~np.isnan(boxes[:, 0])]
+        real: npt.NDArray[np.float32] = boxes[~np.isnan(boxes[:, 0])]
+        return real
 
     def thumbnail(self, photo: str) -> bytes:
         """A photo as JPEG. KeyError if there is none of this id."""

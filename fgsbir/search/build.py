@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fgsbir.data.folder_source import PHOTO_SUFFIXES, listed
 from fgsbir.data.records import SPLITS, PhotoRecord
 from fgsbir.errors import InputError
+from fgsbir.search.distil import read_head
 from fgsbir.search.index import IndexWriter, Precision
 from fgsbir.search.model import PhotoReader, Run, stacked
 
@@ -78,6 +79,7 @@ def add_photos(
         progress: show a bar on a terminal, and a line for each broken photo.
     """
     new, unchanged, broken = 0, 0, []
+    head = read_head(writer.folder, writer.manifest.fields)
     with tqdm(records, "Encoding", unit="photo", disable=None if progress else True) as bar:
 
         def warn(error: InputError) -> None:
@@ -108,6 +110,9 @@ def add_photos(
             usable = [result for result in read if not isinstance(result, InputError)]
             if usable:
                 photos, samples = zip(*usable, strict=True)
-                writer.add(photos, run.encode_photos(stacked(samples), precision))
+                fields = run.encode_photos(stacked(samples), precision)
+                if head is not None:
+                    fields[head.name] = head.photos(fields["nodes"], fields["counts"])
+                writer.add(photos, fields)
                 new += len(photos)
     return Added(new, unchanged, broken)

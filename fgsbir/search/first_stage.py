@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.search.index import IntArray, PhotoIndex
+from fgsbir.search.index import DISTILLED, LISTS, IntArray, PhotoIndex
 
 BACKEND_HELP = "faiss; qdrant, in a folder of the index; or the URL of a Qdrant server; default: faiss"
 INSTALL = "install it: pip install 'fgsbir[search]'"
@@ -84,7 +84,7 @@ class Faiss(FirstStage):
         except ImportError:
             raise InputError("--backend faiss", "FAISS is not installed", INSTALL) from None
         self.faiss: Any = faiss
-        self.flat_limit, self.probes, self.path = flat_limit, probes, index.folder / "lists.faiss"
+        self.flat_limit, self.probes, self.path = flat_limit, probes, index.folder / LISTS
         self._index = self._current(index)
 
     def _current(self, index: PhotoIndex) -> Any:
@@ -179,7 +179,10 @@ class Qdrant(FirstStage):
         except ImportError:
             raise InputError("--backend qdrant", "its client is not installed", INSTALL) from None
         self.models, self.where = models, url or str(index.folder / "qdrant")
+        field = index.vector_field or ""
         self.collection = f"fgsbir-{index.manifest.name}"
+        if field.startswith(DISTILLED):  # other vectors than those of another head
+            self.collection += f"-{field}"
         try:
             if url is None:
                 self.client = QdrantClient(path=self.where)

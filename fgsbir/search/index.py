@@ -29,8 +29,10 @@ from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 
 FORMAT = 1
-MANIFEST, LOG, THUMBNAILS = "manifest.json", "photos.jsonl", "thumbnails.bin"
+MANIFEST, LOG, THUMBNAILS, LISTS = "manifest.json", "photos.jsonl", "thumbnails.bin", "lists.faiss"
 BOXES = "boxes"
+DISTILLED = "distilled_"
+"""The field of distilled vectors begins so."""
 ANEW = "restore it, or build the index anew in another folder"
 
 IntArray = npt.NDArray[np.int64]
@@ -232,17 +234,23 @@ class PhotoIndex:
 
     def encodings(self, rows: IntArray) -> list[npt.NDArray[Any]]:
         """The fields of the encodings in some rows, `(R, ...)` each, as the system made them."""
-        fields = (self._fields[name][rows] for name in self._fields if name != BOXES)
-        return [field.astype(np.float32) if field.dtype == np.float16 else field for field in fields]
+        names = (name for name in self._fields if name != BOXES and not name.startswith(DISTILLED))
+        return [self.field(name, rows) for name in names]
+
+    def field(self, name: str, rows: IntArray) -> npt.NDArray[Any]:
+        """One field in some rows, `(R, ...)`, in single precision."""
+        field: npt.NDArray[Any] = self._fields[name][rows]
+        return field.astype(np.float32) if field.dtype == np.float16 else field
 
     @property
     def vector_field(self) -> str | None:
         """The field of the encodings that the first stage compares; None if they have no vector.
 
         The views of a system that has several are one vector: the mean of their distances is the distance of that, but
-        for a factor.
+        for a factor. Distilled vectors stand in where there are no others.
         """
-        return next((name for name in ("vector", "views") if name in self._fields and self._fields[name].size), None)
+        names = ("vector", "views", *(name for name in self._fields if name.startswith(DISTILLED)))
+        return next((name for name in names if name in self._fields and self._fields[name].size), None)
 
     def vectors(self) -> npt.NDArray[np.float32] | None:
         """The vectors of all rows for the first stage, `(rows, D)`, read as they are needed; None if there are none."""
@@ -399,6 +407,28 @@ class IndexWriter:
             self._commit([{"removed": photo} for photo in photos], self.manifest)
             for photo in photos:
                 del self.photos[photo]
+
+    def distil(self, name: str, head: bytes, vectors: Iterable[npt.NDArray[np.float32]]) -> None:
+        """Gives all photos distilled vectors, in place of earlier ones.
+
+        Args:
+            name: of their field.
+            head: that made them.
+            vectors: of all rows, some at a time, `(B, E)` each.
+        """
+        size, shape, dtype = 0, (0,), ""
+        for block in vectors:
+            size = self._append(f"{name}.bin", size, block.tobytes())
+            shape, dtype = block.shape[1:], block.dtype.str
+        with atomic_write(self.folder / f"{name}.safetensors") as file:
+            file.write(head)
+        earlier = [old for old in self.manifest.fields if old.startswith(DISTILLED) and old != name]
+        fields = {old: field for old, field in self.manifest.fields.items() if old not in earlier}
+        (self.folder / LISTS).unlink(missing_ok=True)  # they hold the earlier ones
+        self._commit([], replace(self.manifest, fields={**fields, name: Field(shape, dtype)}, recall=None))
+        for old in earlier:
+            for kind in ("bin", "safetensors"):
+                (self.folder / f"{old}.{kind}").unlink(missing_ok=True)
 
     def record(self, recall: Recall) -> None:
         """Keeps what was measured."""

@@ -22,6 +22,7 @@ from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.reload import load_run
 from fgsbir.search import build
+from fgsbir.search.distil import _learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
 from fgsbir.search.measure import measure_recall, places_in, recall_curve
@@ -348,6 +349,52 @@ def test_a_system_without_vectors_matches_all_up_to_a_limit(tmp_path, photos, mo
     error = capsys.readouterr().err
     assert "too many" in error
     assert error.count("\n") == 1
+
+
+def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, capsys):
+    run = make_run(tmp_path / "run", SYSTEMS["paper"])
+    folder = tmp_path / "i"
+    index(photos, "--run", run, "--out", folder)
+    assert main(["index", "--out", str(folder), "--distil"]) == 2
+    assert "13 photos are too few" in capsys.readouterr().err
+    index("--split", "test", "--run", run, "--out", folder)
+    before = everything(folder)
+    index("--out", folder, "--distil", "--measure", "--queries", "6")
+    assert everything(folder) == before  # nodes and the rest are as they were
+    index("--split", "val", "--out", folder)
+    made = PhotoIndex(folder)
+    head = read_head(folder, made.manifest.fields)
+    nodes, counts = (made.field(name, made.rows()) for name in ("nodes", "counts"))
+    assert np.allclose(made.vectors()[made.rows()], head.photos(nodes, counts), atol=1e-6)
+    searcher = Searcher.open(folder, depth=6)
+    sketch = Run.load(run).data.records.split_sketches("test")[0].sketch
+    encoded = searcher.encode(sketch)
+    order = (made.vectors()[made.rows()] @ head.sketch(encoded)).argsort()[::-1]
+    assert searcher.nearest(encoded, 6).tolist() == made.rows()[order][:6].tolist()
+    known = dict(zip(made.photos, searcher.distances(encoded, made.rows()), strict=True))
+    for hit in searcher.search(sketch, top=4).hits:
+        assert hit.distance == pytest.approx(known[hit.photo], abs=1e-5)
+    (folder / f"{head.name}.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="damaged"):
+        Searcher.open(folder)
+
+
+def test_a_head_learns_the_order_of_paired_distances():
+    """Distances that depend on a few numbers of pooled nodes: other sketches and photos are ordered nearly alike."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(8, 3))
+    sketches, photos = (np.abs(rng.normal(size=(n, 4, 4))).astype(np.float32) for n in (150, 120))
+    counts = [rng.integers(1, 5, len(nodes)) for nodes in (sketches, photos)]
+    pooled = [pool(nodes, count) for nodes, count in zip((sketches, photos), counts, strict=True)]
+    mean = sketches[0, : counts[0][0]].mean(0)
+    assert np.allclose(pooled[0][0], [*mean, *sketches[0, : counts[0][0]].max(0)], atol=1e-6)
+    a, b = (((x - x.mean(0)) / x.std(0)) @ truth for x in pooled)
+    distances = ((a[:, None] - b[None]) ** 2).sum(2).astype(np.float32)
+    head = _learn(*(torch.from_numpy(x[: len(x) // 2]) for x in pooled), torch.from_numpy(distances[:75, :60]))
+    s, p = pooled[0][75:] @ head.sketch_weight.T + head.sketch_bias, head.photos(photos[60:], counts[1][60:])
+    found, true = (s @ p.T).argsort(1)[:, ::-1], distances[75:, 60:].argsort(1)
+    share = np.mean([len(set(f[:20]) & set(t[:5])) / 5 for f, t in zip(found, true, strict=True)])
+    assert share > 0.75  # by chance: a third
 
 
 def test_recall_is_the_share_of_places_within_a_depth():

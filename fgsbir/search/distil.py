@@ -51,7 +51,8 @@ class Head(NamedTuple):
     def sketch(self, encoded: Any) -> FloatArray:
         """The unit vector of one sketch, `(E,)`."""
         pooled = pool(encoded.nodes.cpu().numpy(), encoded.counts.cpu().numpy())
-        return _unit(pooled @ self.sketch_weight.T + self.sketch_bias)[0]
+        vector: FloatArray = _unit(pooled @ self.sketch_weight.T + self.sketch_bias)[0]
+        return vector
 
     def photos(self, nodes: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> FloatArray:
         """Unit vectors of photos, `(B, E)`."""
@@ -123,11 +124,11 @@ def distil(index: PhotoIndex, run: Run) -> Head:
         sketches = concat([run.system.encode_batch(sketch_batch(run.data.rendering, s, device)) for s in chosen])
         photos = type(sketches)(*(torch.from_numpy(field).to(device) for field in index.encodings(rows)))
         paired = run.system.match_all(sketches, photos).cpu()
-    pooled = [torch.from_numpy(pool(e.nodes.cpu().numpy(), e.counts.cpu().numpy())) for e in (sketches, photos)]
-    return _learn(*pooled, paired)
+    mine, theirs = (torch.from_numpy(pool(e.nodes.cpu().numpy(), e.counts.cpu().numpy())) for e in (sketches, photos))
+    return learn(mine, theirs, paired)
 
 
-def _learn(sketches: Tensor, photos: Tensor, paired: Tensor) -> Head:
+def learn(sketches: Tensor, photos: Tensor, paired: Tensor) -> Head:
     """A head from pooled nodes `(S, 2 d)` and `(P, 2 d)` and their paired distances `(S, P)`."""
     scaled = [((x - x.mean(0)) / (x.std(0) + 1e-6), x.mean(0), x.std(0) + 1e-6) for x in (sketches, photos)]
     wanted = -(paired - paired.mean(1, keepdim=True)) / (paired.std(1, keepdim=True) + 1e-6)

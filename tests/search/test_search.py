@@ -22,7 +22,7 @@ from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.reload import load_run
 from fgsbir.search import build
-from fgsbir.search.distil import _learn, pool, read_head
+from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
 from fgsbir.search.measure import measure_recall, places_in, recall_curve
@@ -379,7 +379,7 @@ def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, caps
         Searcher.open(folder)
 
 
-def test_a_head_learns_the_order_of_paired_distances():
+def test_a_headlearns_the_order_of_paired_distances():
     """Distances that depend on a few numbers of pooled nodes: other sketches and photos are ordered nearly alike."""
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(8, 3))
@@ -390,7 +390,7 @@ def test_a_head_learns_the_order_of_paired_distances():
     assert np.allclose(pooled[0][0], [*mean, *sketches[0, : counts[0][0]].max(0)], atol=1e-6)
     a, b = (((x - x.mean(0)) / x.std(0)) @ truth for x in pooled)
     distances = ((a[:, None] - b[None]) ** 2).sum(2).astype(np.float32)
-    head = _learn(*(torch.from_numpy(x[: len(x) // 2]) for x in pooled), torch.from_numpy(distances[:75, :60]))
+    head = learn(*(torch.from_numpy(x[: len(x) // 2]) for x in pooled), torch.from_numpy(distances[:75, :60]))
     s, p = pooled[0][75:] @ head.sketch_weight.T + head.sketch_bias, head.photos(photos[60:], counts[1][60:])
     found, true = (s @ p.T).argsort(1)[:, ::-1], distances[75:, 60:].argsort(1)
     share = np.mean([len(set(f[:20]) & set(t[:5])) / 5 for f, t in zip(found, true, strict=True)])

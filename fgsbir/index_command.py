@@ -131,7 +131,9 @@ def facts(index: PhotoIndex) -> str:
         f"  vectors  {'none: all photos are matched' if vectors is None else f'of {vectors.shape[1]} numbers'}",
     ]
     if manifest.rows > photos:
-        lines.append(f"  removed  {manifest.rows - photos:,} photos, whose room is not given back")
+        lines.append(
+            f"  removed  {manifest.rows - photos:,} photos or old versions of photos, whose room is not given back"
+        )
     if recall := manifest.recall:
         said = ", ".join(f"{share:.4f} at {d}" for d, share in _told(recall))
         lines.append(

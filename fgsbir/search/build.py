@@ -75,7 +75,7 @@ def add_photos(
         run: that encodes them.
         records: the photos.
         reader: that reads them.
-        precision: of nodes and maps in the index.
+        precision: of nodes and maps in an index that is empty.
         progress: show a bar on a terminal, and a line for each broken photo.
     """
     new, unchanged, broken = 0, 0, []
@@ -113,6 +113,8 @@ def add_photos(
                 fields = run.encode_photos(stacked(samples), precision)
                 if head is not None:
                     fields[head.name] = head.photos(fields["nodes"], fields["counts"])
+                if writer.manifest.rows:  # its precision is that of its first photos
+                    fields = {k: rows.astype(writer.manifest.fields[k].dtype) for k, rows in fields.items()}
                 writer.add(photos, fields)
                 new += len(photos)
     return Added(new, unchanged, broken)

@@ -32,11 +32,11 @@ class FirstStage(ABC):
     def sync(self, index: PhotoIndex) -> None:
         """Takes in photos that were added to the index and lets go those that were removed; keeps that for the next."""
 
-    def require(self, photos: int) -> None:  # noqa: B027 (most have nothing to check)
+    def require(self, index: PhotoIndex) -> None:  # noqa: B027 (most have nothing to check)
         """Refuses to search where vectors are missing.
 
         Raises:
-            InputError: if there are fewer vectors than photos.
+            InputError: if photos were added since the last `sync`.
         """
 
     @abstractmethod
@@ -190,21 +190,17 @@ class Qdrant(FirstStage):
                 self.client = QdrantClient(
                     url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=30, check_compatibility=False
                 )
-            self.holds = self._count()
+            self.client.collection_exists(self.collection)
         except Exception as error:  # whatever httpx, grpc or the server's answer raise
             mend = "start the server, or check the URL and QDRANT_API_KEY"
             raise InputError(self.where, f"Qdrant cannot be used ({str(error).splitlines()[0]})", mend) from None
 
-    def _count(self) -> int:
-        """Points of the collection; 0 if there is none."""
-        if not self.client.collection_exists(self.collection):
-            return 0
-        return int(self.client.count(self.collection).count)
-
-    def require(self, photos: int) -> None:
-        """Refuses to search in a collection that was not filled."""
-        if self.holds < photos:
-            problem = f"the collection {self.collection} has {self.holds} of {photos} photos"
+    def require(self, index: PhotoIndex) -> None:
+        """Refuses to search in a collection that lacks photos: rows are added in order, so the last one tells."""
+        last = int(index.rows()[-1])
+        there = self.client.collection_exists(self.collection)
+        if not there or not self.client.retrieve(self.collection, [last], with_payload=False):
+            problem = f"the collection {self.collection} lacks photos of this index"
             raise InputError(self.where, problem, "fill it: fgsbir index --out INDEX, with this --backend")
 
     def sync(self, index: PhotoIndex) -> None:
@@ -225,7 +221,6 @@ class Qdrant(FirstStage):
                 for row, vector in zip(some.tolist(), vectors[some], strict=True)
             ]
             self.client.upload_points(self.collection, points, wait=True)
-        self.holds = self._count()
 
     def _rows(self) -> IntArray:
         """The rows that are there."""

@@ -145,7 +145,7 @@ class Searcher:
         index.manifest.model.require_same(made_by.model, folder)
         first = None if index.vector_field is None else open_first_stage(index, backend)
         if first is not None:
-            first.require(len(index))
+            first.require(index)
         return cls(index, made_by.system, made_by.data.rendering, DEPTH if depth is None else depth, first)
 
     def __len__(self) -> int:

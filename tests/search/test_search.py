@@ -437,6 +437,11 @@ def test_faiss_and_qdrant_give_the_same_first_stage(tmp_path, run_path, photos):
     index(photos, "--out", folder, "--backend", "qdrant")
     index("--out", folder, "--remove", "p03.png", "--backend", "qdrant")
     index("--out", folder, "--backend", "qdrant")  # nothing to do
+    index("--split", "val", "--out", folder)
+    index("--out", folder, "--remove", "p01.png", "p02.png", "p04.png", "p05.png")
+    with pytest.raises(InputError, match="lacks photos"):  # though it has as many points as there are photos, or more
+        Searcher.open(folder, backend="qdrant")
+    index("--out", folder, "--backend", "qdrant")
     made = PhotoIndex(folder)
     rng = np.random.default_rng(0)
     queries = made.vectors()[rng.integers(0, made.manifest.rows, 10)] + rng.normal(
@@ -479,7 +484,7 @@ def test_an_empty_or_unknown_first_stage_is_told_in_one_line(tmp_path, run_path,
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     sketch = str(drawing(tmp_path))
     for backend, said in (
-        ("qdrant", "has 0 of 13 photos"),
+        ("qdrant", "lacks photos of this index"),
         ("mongo", "'mongo' is unknown"),
         ("http://127.0.0.1:9", "Qdrant cannot be used"),
     ):
@@ -494,8 +499,9 @@ def test_half_precision_takes_half_the_room_and_finds_nearly_the_same(tmp_path, 
     index(photos, "--run", run_path, "--out", tmp_path / "full")
     index(photos, "--run", run_path, "--out", tmp_path / "half", "--precision", "float16")
     assert 2 * (tmp_path / "half/nodes.bin").stat().st_size == (tmp_path / "full/nodes.bin").stat().st_size
+    index("--split", "val", "--out", tmp_path / "half")  # goes on in half precision
     sketch = Run.load(run_path).data.records.split_sketches("test")[0].sketch
-    full, half = (dict(Searcher.open(tmp_path / name).search(sketch, 13).hits) for name in ("full", "half"))
+    full, half = (dict(Searcher.open(tmp_path / name).search(sketch, 16).hits) for name in ("full", "half"))
     assert max(abs(full[photo] - half[photo]) for photo in full) < 1e-2
 
 

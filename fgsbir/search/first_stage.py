@@ -20,7 +20,7 @@ INSTALL = "install it: pip install 'fgsbir[search]'"
 
 FLAT_LIMIT = 50_000
 """So many vectors are all compared; beyond, those of the nearest lists."""
-PROBES = 32
+PROBES = 16
 """Lists that are searched."""
 _BLOCK = 8192  # vectors handed over at a time
 

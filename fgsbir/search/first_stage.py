@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,14 +13,14 @@ import numpy.typing as npt
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.search.index import IntArray, PhotoIndex
+from fgsbir.search.index import DISTILLED, LISTS, IntArray, PhotoIndex
 
 BACKEND_HELP = "faiss; qdrant, in a folder of the index; or the URL of a Qdrant server; default: faiss"
 INSTALL = "install it: pip install 'fgsbir[search]'"
 
 FLAT_LIMIT = 50_000
 """So many vectors are all compared; beyond, those of the nearest lists."""
-PROBES = 32
+PROBES = 16
 """Lists that are searched."""
 _BLOCK = 8192  # vectors handed over at a time
 
@@ -31,11 +32,11 @@ class FirstStage(ABC):
     def sync(self, index: PhotoIndex) -> None:
         """Takes in photos that were added to the index and lets go those that were removed; keeps that for the next."""
 
-    def require(self, photos: int) -> None:  # noqa: B027 (most have nothing to check)
+    def require(self, index: PhotoIndex) -> None:  # noqa: B027 (most have nothing to check)
         """Refuses to search where vectors are missing.
 
         Raises:
-            InputError: if there are fewer vectors than photos.
+            InputError: if photos were added since the last `sync`.
         """
 
     @abstractmethod
@@ -83,7 +84,7 @@ class Faiss(FirstStage):
         except ImportError:
             raise InputError("--backend faiss", "FAISS is not installed", INSTALL) from None
         self.faiss: Any = faiss
-        self.flat_limit, self.probes, self.path = flat_limit, probes, index.folder / "lists.faiss"
+        self.flat_limit, self.probes, self.path = flat_limit, probes, index.folder / LISTS
         self._index = self._current(index)
 
     def _current(self, index: PhotoIndex) -> Any:
@@ -143,7 +144,7 @@ class Faiss(FirstStage):
 
 def _lists(photos: int) -> int:
     """How many inverted lists so many vectors have."""
-    return round(photos**0.5)
+    return round(math.sqrt(photos))
 
 
 def _held(faiss: Any, found: Any) -> IntArray:
@@ -178,27 +179,28 @@ class Qdrant(FirstStage):
         except ImportError:
             raise InputError("--backend qdrant", "its client is not installed", INSTALL) from None
         self.models, self.where = models, url or str(index.folder / "qdrant")
+        field = index.vector_field or ""
         self.collection = f"fgsbir-{index.manifest.name}"
+        if field.startswith(DISTILLED):  # other vectors than those of another head
+            self.collection += f"-{field}"
         try:
             if url is None:
                 self.client = QdrantClient(path=self.where)
             else:
-                self.client = QdrantClient(url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=30)
-            self.holds = self._count()
+                self.client = QdrantClient(
+                    url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=30, check_compatibility=False
+                )
+            self.client.collection_exists(self.collection)
         except Exception as error:  # whatever httpx, grpc or the server's answer raise
             mend = "start the server, or check the URL and QDRANT_API_KEY"
             raise InputError(self.where, f"Qdrant cannot be used ({str(error).splitlines()[0]})", mend) from None
 
-    def _count(self) -> int:
-        """Points of the collection; 0 if there is none."""
-        if not self.client.collection_exists(self.collection):
-            return 0
-        return int(self.client.count(self.collection).count)
-
-    def require(self, photos: int) -> None:
-        """Refuses to search in a collection that was not filled."""
-        if self.holds < photos:
-            problem = f"the collection {self.collection} has {self.holds} of {photos} photos"
+    def require(self, index: PhotoIndex) -> None:
+        """Refuses to search in a collection that lacks photos: rows are added in order, so the last one tells."""
+        last = int(index.rows()[-1])
+        there = self.client.collection_exists(self.collection)
+        if not there or not self.client.retrieve(self.collection, [last], with_payload=False):
+            problem = f"the collection {self.collection} lacks photos of this index"
             raise InputError(self.where, problem, "fill it: fgsbir index --out INDEX, with this --backend")
 
     def sync(self, index: PhotoIndex) -> None:
@@ -219,7 +221,6 @@ class Qdrant(FirstStage):
                 for row, vector in zip(some.tolist(), vectors[some], strict=True)
             ]
             self.client.upload_points(self.collection, points, wait=True)
-        self.holds = self._count()
 
     def _rows(self) -> IntArray:
         """The rows that are there."""

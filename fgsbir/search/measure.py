@@ -40,12 +40,12 @@ def measure_recall(searcher: Searcher, sketches: Sequence[VectorSketch], backend
         searcher: with a first stage.
         sketches: queries; fewer are asked where that would match more than `PAIRS` pairs.
         backend: of the first stage, for the record.
-        progress: show a bar.
+        progress: show a bar on a terminal.
     """
     rows = searcher.index.rows()
     asked = sketches[: max(1, PAIRS // len(rows))]
     places = []
-    for sketch in tqdm(asked, "Measuring", unit="query", disable=not progress):
+    for sketch in tqdm(asked, "Measuring", unit="query", disable=None if progress else True):
         encoded = searcher.encode(sketch)
         distances = np.concatenate(
             [searcher.distances(encoded, rows[start : start + _BLOCK]) for start in range(0, len(rows), _BLOCK)]

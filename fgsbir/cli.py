@@ -23,6 +23,9 @@ fgsbir: fine-grained sketch-based image retrieval
   fgsbir results  RUNS --out results --docs docs                keep figures of finished runs; make tables, pages anew
   fgsbir trees    RUNS                                          discovered hierarchies against true part trees
   fgsbir on-the-fly RUNS                                        ranks while the test sketches are being drawn
+  fgsbir index    PHOTOS --run RUN --out INDEX                  encode photos once, to be searched by drawings
+  fgsbir search   INDEX SKETCH --page found.html                the photos nearest to a drawing
+  fgsbir serve    INDEX                                         draw in the browser and find the photo; an API, too
   fgsbir dashboard --project fgsbir                             workspace and report at Weights & Biases, as code
   fgsbir list                                                   all systems, their papers and what each costs
 
@@ -50,6 +53,9 @@ def main(args: Sequence[str] | None = None) -> int:
         "results": _results,
         "trees": _trees,
         "on-the-fly": _on_the_fly,
+        "index": _index,
+        "search": _search,
+        "serve": _serve,
         "dashboard": _dashboard,
         "list": _list,
     }
@@ -146,6 +152,24 @@ def _on_the_fly(words: list[str]) -> None:
     from fgsbir.on_the_fly_command import run
 
     run(Path(options.runs))
+
+
+def _index(words: list[str]) -> None:
+    from fgsbir.index_command import run
+
+    run(words[1:])
+
+
+def _search(words: list[str]) -> None:
+    from fgsbir.search_command import run
+
+    run(words[1:])
+
+
+def _serve(words: list[str]) -> None:
+    from fgsbir.serve_command import run
+
+    run(words[1:])
 
 
 def _dashboard(words: list[str]) -> None:

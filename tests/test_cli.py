@@ -56,6 +56,9 @@ def test_help_names_every_command(word, capsys):
         "results",
         "trees",
         "on-the-fly",
+        "index",
+        "search",
+        "serve",
         "dashboard",
         "list",
     ):

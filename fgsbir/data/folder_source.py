@@ -82,7 +82,7 @@ def load_folder(
 def _photos(root: Path) -> dict[str, Path]:
     """Photo files by id, the name without its suffix."""
     photos: dict[str, Path] = {}
-    for path in _listed(root / "photos", f"put the photos ({', '.join(PHOTO_SUFFIXES)}) there"):
+    for path in listed(root / "photos", f"put the photos ({', '.join(PHOTO_SUFFIXES)}) there"):
         if path.suffix.lower() in PHOTO_SUFFIXES:
             if path.stem in photos:
                 problem = f"two photos have the name '{path.stem}': {photos[path.stem].name}, {path.name}"
@@ -96,7 +96,7 @@ def _photos(root: Path) -> dict[str, Path]:
 def _paired_by_name(root: Path, photos: Mapping[str, Path]) -> list[_Pair]:
     """Every sketch file with the photo of its name."""
     folder = root / "sketches"
-    paths = _listed(folder, f"put the sketches ({', '.join(SKETCH_SUFFIXES)}) there")
+    paths = listed(folder, f"put the sketches ({', '.join(SKETCH_SUFFIXES)}) there")
     pairs = []
     orphans = []
     for path in paths:
@@ -176,8 +176,12 @@ def _sketch_id(root: Path, path: Path) -> str:
     return path.relative_to(root / "sketches").with_suffix("").as_posix()
 
 
-def _listed(folder: Path, mend: str) -> list[Path]:
-    """The files below a folder in a fixed order, less hidden ones."""
+def listed(folder: Path, mend: str) -> list[Path]:
+    """The files below a folder in a fixed order, less hidden ones.
+
+    Raises:
+        InputError: if there is no such folder, with what to do about it.
+    """
     if not folder.is_dir():
         raise InputError(folder, "no such folder", mend)
     files = (path for path in folder.rglob("*") if path.is_file())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fgsbir.errors import InputError
 from fgsbir.files import read_bytes
@@ -126,13 +126,14 @@ class PairedData:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """An image file as `(H, W, 3)` uint8 RGB, transparency on white.
+    """An image file as `(H, W, 3)` uint8 RGB, transparency on white, turned as the camera notes.
 
     Raises:
         InputError: if it is missing, truncated, of another format, or absurdly large.
     """
     try:
         with Image.open(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)
             rgba = image.convert("RGBA") if "A" in image.getbands() or "transparency" in image.info else None
             if rgba is not None:
                 white = Image.new("RGBA", rgba.size, "white")

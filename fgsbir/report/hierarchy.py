@@ -78,7 +78,7 @@ class HierarchyView:
 
     query_id: str
     photo_id: str
-    rank: int
+    title: str
     symbols: Markup
     sketch: Markup
     photo: Markup
@@ -88,13 +88,16 @@ class HierarchyView:
     levels: tuple[LevelView, ...]
 
 
-def build_hierarchy(example: Mapping[str, Any], photo: UInt8Array, prefix: str) -> HierarchyView:
+def build_hierarchy(
+    example: Mapping[str, Any], photo: UInt8Array, prefix: str, title: str | None = None
+) -> HierarchyView:
     """Draws one example of a run's `hierarchy.json`.
 
     Args:
         example: strokes, boxes, merges and attention maps of one sketch-photo pair.
         photo: the photo's thumbnail, `(H, W, 3)`.
         prefix: start of every SVG id of this example, unique on the page.
+        title: of the example; by default it tells the rank of the photo as the true one.
     """
     strokes, boxes = example["strokes"], example["region_boxes"]
     sketch_tree = MergeTree.from_merges(example["sketch_merges"])
@@ -109,7 +112,7 @@ def build_hierarchy(example: Mapping[str, Any], photo: UInt8Array, prefix: str) 
     return HierarchyView(
         query_id=str(example["query"]),
         photo_id=str(example["photo"]),
-        rank=int(example["rank"]),
+        title=title or f"Sketch {example['query']}: true photo at rank {example['rank']}",
         symbols=Markup("".join(symbols)),
         sketch=_picture(f"Sketch {example['query']}, each stroke in its own colour", f'<use href="#{prefix}-ink"/>'),
         photo=_picture(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fgsbir.data.folder_source import load_folder
 from fgsbir.data.qmul import EXPECTED_COUNTS, load_chair_v2, load_shoe_v2
-from fgsbir.data.records import PairedData
+from fgsbir.data.records import PairedData, PhotoRecord
 from fgsbir.data.sources import Embedded
 from fgsbir.data.splits import lowest_tenth, read_list, unit_hash
 from fgsbir.errors import InputError
@@ -90,9 +90,9 @@ def test_chair_v2_is_found_in_the_usual_places(tmp_path: Path, folder: str) -> N
 
 
 def test_missing_files_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"ChairV2_Coordinate.*FGSBIR_DATA or --data\.root"):
+    with pytest.raises(InputError, match=r"ChairV2_Coordinate.*FGSBIR_DATA or --data\.source\.init_args\.root"):
         load_chair_v2(tmp_path)
-    with pytest.raises(InputError, match=r"ShoeV2_Coordinate.*FGSBIR_DATA or --data\.root"):
+    with pytest.raises(InputError, match=r"ShoeV2_Coordinate.*FGSBIR_DATA or --data\.source\.init_args\.root"):
         load_shoe_v2(tmp_path / "nowhere")
     folder = write_qmul(tmp_path, "ChairV2", CHAIR_KEYS)
     (folder / "photo" / "b_chair_v1.png").unlink()
@@ -349,3 +349,14 @@ def test_the_embedded_part_trees_are_those_of_the_sketches() -> None:
     instance = source.instances[3]
     assert [p.parent for p in instance.parts] == trees[f"{instance.id}_2"].parents.tolist()
     assert np.array_equal(instance.stroke_parts[1], trees[f"{instance.id}_2"].owners)
+
+
+def test_a_photo_is_read_as_its_camera_was_held(tmp_path: Path) -> None:
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:10, :20] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the top is on the right side of what is stored
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif, quality=100)
+    read = PhotoRecord("a", "test", tmp_path / "turned.jpg").read()
+    assert read.shape == (40, 20, 3)
+    assert np.abs(read.astype(int) - np.rot90(pixels, -1)).mean() < 5

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import pickle
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fgsbir.errors import InputError
 from fgsbir.sketch.formats import (
@@ -15,6 +17,7 @@ from fgsbir.sketch.formats import (
     from_stroke3,
     from_stroke5,
     load_restricted,
+    parse_sketch,
     read_qmul,
     read_quickdraw,
     read_sequence,
@@ -491,6 +494,7 @@ def test_read_sequence_tells_stroke3_from_stroke5(tmp_path: Path) -> None:
         np.tile([0, 0, 0, 0, 1], (2, 1)),
         np.array([["a", "b", "c"]]),
         np.array([[None, 1, 2]], dtype=object),
+        np.zeros((2, 3), dtype=complex),
     ],
 )
 def test_read_sequence_refuses_other_arrays(tmp_path: Path, array: np.ndarray) -> None:
@@ -511,6 +515,25 @@ def test_read_sketch_picks_the_reader(tmp_path: Path) -> None:
     assert close(read_sketch(tmp_path / "a.SVG"), sketch)
     assert close(read_sketch(tmp_path / "a.npy"), sketch.normalised())
     assert close(read_sketch(tmp_path / "a.ndjson"), sketch.normalised())
+
+
+def test_read_sketch_takes_one_record_of_several_lines_as_json(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"drawing": SIMPLIFIED}, indent=2))
+    ndjson(tmp_path / "a.ndjson", {"key_id": 1, "drawing": SIMPLIFIED})
+    assert read_sketch(tmp_path / "a.json") == read_sketch(tmp_path / "a.ndjson")
+    (tmp_path / "a.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"a\.json: no 'drawing'"):
+        read_sketch(tmp_path / "a.json")
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
+    file = io.BytesIO()
+    Image.new("L", (300, 200), 255).save(file, "PNG")
+    broken = file.getvalue()[:60]  # the header alone
+    with pytest.raises(InputError, match="300 x 200 pixels"):
+        parse_sketch(broken, ".png", "a picture", max_pixels=300 * 200 - 1)
+    with pytest.raises(InputError, match="not a readable image"):
+        parse_sketch(broken, ".png", "a picture", max_pixels=300 * 200)
 
 
 def test_read_sketch_refuses_two_drawings_none_and_unknown_suffixes(tmp_path: Path) -> None:

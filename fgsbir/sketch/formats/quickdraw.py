@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,26 +23,49 @@ def read_quickdraw(path: str | Path) -> list[tuple[str, VectorSketch]]:
     Raises:
         InputError: if a line is no drawing; the message names the line.
     """
+    return parse_quickdraw(read_bytes(path), path)
+
+
+def parse_quickdraw(content: bytes, where: object) -> list[tuple[str, VectorSketch]]:
+    """`read_quickdraw` of the content of a file; errors name `where`."""
     drawings = []
-    for number, line in enumerate(read_bytes(path).splitlines(), start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
-            drawings.append(_drawing(line, f"{path} line {number}"))
+            place = f"{where} line {number}"
+            record = _record(line, place)
+            if "key_id" not in record:
+                raise InputError(place, "no 'key_id'", "repair or remove the line")
+            drawings.append((str(record["key_id"]), _drawing(record, place)))
     return drawings
 
 
-def _drawing(line: bytes, where: str) -> tuple[str, VectorSketch]:
-    """One line of the file."""
+def parse_drawing(content: bytes, where: object) -> VectorSketch:
+    """The drawing of a JSON document that is one QuickDraw record; it needs no `key_id` and may have several lines.
+
+    Raises:
+        InputError: if it is no such record.
+    """
+    return _drawing(_record(content, where), where)
+
+
+def _record(content: bytes, where: object) -> dict[str, Any]:
+    """A JSON object with a drawing."""
     try:
-        record = json.loads(line)
+        record = json.loads(content)
     except (ValueError, RecursionError):
-        raise InputError(where, "not valid JSON", "repair or remove the line") from None
-    if not isinstance(record, dict) or not {"key_id", "drawing"} <= record.keys():
-        raise InputError(where, "no 'key_id' or no 'drawing'", "repair or remove the line")
+        raise InputError(where, "not valid JSON", "repair or remove it") from None
+    if not isinstance(record, dict) or "drawing" not in record:
+        raise InputError(where, "no 'drawing'", "repair or remove it")
+    return record
+
+
+def _drawing(record: dict[str, Any], where: object) -> VectorSketch:
+    """The strokes of a record."""
     try:
         strokes = [np.array([xs, ys], dtype=np.float64).T for xs, ys, *_ in record["drawing"]]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         problem = "'drawing' is no list of strokes [xs, ys] or [xs, ys, ts] with lists of equal length"
-        raise InputError(where, problem, "repair or remove the line") from None
+        raise InputError(where, problem, "repair or remove it") from None
     if any(stroke.ndim != 2 for stroke in strokes):
-        raise InputError(where, "a stroke is not made of lists of numbers", "repair or remove the line")
-    return str(record["key_id"]), require_strokes(strokes, where).normalised()
+        raise InputError(where, "a stroke is not made of lists of numbers", "repair or remove it")
+    return require_strokes(strokes, where).normalised()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.sketch.vectorise import vectorise
 
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg")
+MOST_PIXELS = 2 * 89_478_485  # what Pillow takes for a bomb
 
 
 def read_raster(path: str | Path, max_strokes: int = 16) -> VectorSketch:
@@ -25,10 +28,27 @@ def read_raster(path: str | Path, max_strokes: int = 16) -> VectorSketch:
         InputError: if the file is missing, no picture, absurdly large, too small or blank.
     """
     try:
-        with Image.open(path) as image:
-            raster = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(path, "no such sketch", "check the path") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except OSError as error:
         raise InputError(path, f"not a readable image ({error})", "replace the file") from None
-    return vectorise(raster, max_strokes, where=path)
+    return parse_raster(content, path, max_strokes)
+
+
+def parse_raster(content: bytes, where: object, max_strokes: int = 16, max_pixels: int = MOST_PIXELS) -> VectorSketch:
+    """`read_raster` of the content of a file; errors name `where`.
+
+    A picture of more than `max_pixels` is refused by its header, before anything is decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+            if image.width * image.height > max_pixels:
+                problem = f"it has {image.width} x {image.height} pixels"
+                raise InputError(where, problem, f"give a picture of at most {max_pixels / 1e6:.0f} million pixels")
+            raster = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
+    except UnidentifiedImageError:
+        raise InputError(where, "not a readable image (neither PNG nor JPEG)", "replace the file") from None
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise InputError(where, f"not a readable image ({error})", "replace the file") from None
+    return vectorise(raster, max_strokes, where=where)

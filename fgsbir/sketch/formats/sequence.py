@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -87,17 +88,21 @@ def read_sequence(path: str | Path) -> VectorSketch:
     Raises:
         InputError: if the file cannot be read or holds something else.
     """
-    content = read_bytes(path)
+    return parse_sequence(read_bytes(path), path)
+
+
+def parse_sequence(content: bytes, where: object) -> VectorSketch:
+    """`read_sequence` of the content of a file; errors name `where`."""
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise InputError(path, f"not an .npy file of numbers ({error})", "write it with numpy.save") from None
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError, TypeError, BadZipFile) as error:
+        raise InputError(where, f"not an .npy file of numbers ({error})", "write it with numpy.save") from None
     columns = array.shape[1] if isinstance(array, np.ndarray) and array.ndim == 2 else 0
     if columns == 3:
-        return from_stroke3(array, path)
+        return from_stroke3(array, where)
     if columns == 5:
-        return from_stroke5(array, path)
-    raise InputError(path, "it holds no (N, 3) or (N, 5) array", "save one stroke-3 or stroke-5 sequence")
+        return from_stroke5(array, where)
+    raise InputError(where, "it holds no (N, 3) or (N, 5) array", "save one stroke-3 or stroke-5 sequence")
 
 
 def write_stroke5(sketch: VectorSketch, path: str | Path) -> None:
@@ -113,7 +118,10 @@ def write_stroke5(sketch: VectorSketch, path: str | Path) -> None:
 def _rows(array: npt.ArrayLike, columns: int, where: object) -> npt.NDArray[np.float64]:
     """The array as float64, checked for shape and finite values."""
     try:
-        rows = np.asarray(array, dtype=np.float64)
+        given = np.asarray(array)
+        if given.dtype.kind not in "biuf":
+            raise TypeError(given.dtype)
+        rows = given.astype(np.float64)
     except (ValueError, TypeError):
         raise InputError(where, "not an array of numbers", f"give (N, {columns}) numbers") from None
     if rows.ndim != 2 or rows.shape[1] != columns:

@@ -40,17 +40,22 @@ def read_svg(path: str | Path) -> VectorSketch:
     Raises:
         InputError: if the file is malformed, declares entities, expands to too many elements, or has no strokes.
     """
-    root = _parse_xml(path)
-    frame = _frame(root, path)
-    strokes = _strokes(root, path)
+    return parse_svg(read_bytes(path), path)
+
+
+def parse_svg(content: bytes, where: object) -> VectorSketch:
+    """`read_svg` of the content of a file; errors name `where`."""
+    root = _parse_xml(content, where)
+    frame = _frame(root, where)
+    strokes = _strokes(root, where)
     if not strokes:
-        raise InputError(path, "the SVG has no strokes", "draw with paths or shapes; text and images are not read")
+        raise InputError(where, "the SVG has no strokes", "draw with paths or shapes; text and images are not read")
     if frame is None:
         corners = np.concatenate([polygon for stroke in strokes for polygon in stroke])
-        return require_strokes(_flatten(strokes, float(np.ptp(corners, axis=0).max())), path).normalised()
+        return require_strokes(_flatten(strokes, float(np.ptp(corners, axis=0).max())), where).normalised()
     side = max(frame)
     margin = (side - np.array(frame)) / 2
-    return require_strokes(((points + margin) / side for points in _flatten(strokes, side)), path)
+    return require_strokes(((points + margin) / side for points in _flatten(strokes, side)), where)
 
 
 def write_svg(sketch: VectorSketch, path: str | Path, size: int = 256, width: float = 2) -> None:
@@ -80,12 +85,11 @@ def write_svg(sketch: VectorSketch, path: str | Path, size: int = 256, width: fl
         file.write(document)
 
 
-def _parse_xml(path: str | Path) -> ElementTree.Element:
+def _parse_xml(content: bytes, where: object) -> ElementTree.Element:
     """The document as a tree that svgelements reads correctly; refuses what would grow without bound."""
-    content = read_bytes(path)
 
     def refuse(*_: object) -> None:
-        raise InputError(path, "the XML declares entities", "save it as plain SVG, without a DOCTYPE")
+        raise InputError(where, "the XML declares entities", "save it as plain SVG, without a DOCTYPE")
 
     parser = expat.ParserCreate()
     parser.EntityDeclHandler = refuse
@@ -93,17 +97,17 @@ def _parse_xml(path: str | Path) -> ElementTree.Element:
         parser.Parse(content, True)
         root = ElementTree.fromstring(content)
     except (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError) as error:
-        raise InputError(path, f"malformed XML ({error})", "repair it or export it again") from None
+        raise InputError(where, f"malformed XML ({error})", "repair it or export it again") from None
     if _tag(root) != "svg":
-        raise InputError(path, f"the root element is <{_tag(root)}>, not <svg>", "give an SVG file")
+        raise InputError(where, f"the root element is <{_tag(root)}>, not <svg>", "give an SVG file")
 
     ids = {element.attrib["id"]: element for element in root.iter() if "id" in element.attrib}
     try:
         if _expanded_size(root, ids, {}) > _MAX_ELEMENTS:
             problem = f"<use> makes a circle or expands to more than {_MAX_ELEMENTS} elements"
-            raise InputError(path, problem, "save it as plain SVG")
+            raise InputError(where, problem, "save it as plain SVG")
     except RecursionError:
-        raise InputError(path, "elements are nested too deeply", "save it as plain SVG") from None
+        raise InputError(where, "elements are nested too deeply", "save it as plain SVG") from None
 
     for parent in list(root.iter()):
         if _tag(parent) == "path":
@@ -135,7 +139,7 @@ def _expanded_size(
     return sizes[element]
 
 
-def _frame(root: ElementTree.Element, path: str | Path) -> tuple[float, float] | None:
+def _frame(root: ElementTree.Element, where: object) -> tuple[float, float] | None:
     """Width and height of the drawing's own frame, whose corner is then the origin; None if it declares none."""
     if "viewBox" in root.attrib:
         try:
@@ -143,20 +147,20 @@ def _frame(root: ElementTree.Element, path: str | Path) -> tuple[float, float] |
         except ValueError:
             width = height = 0.0
         if not (0 < width < math.inf and 0 < height < math.inf):
-            raise InputError(path, f"viewBox '{root.attrib['viewBox']}'", "give x, y, width and height, in numbers")
+            raise InputError(where, f"viewBox '{root.attrib['viewBox']}'", "give x, y, width and height, in numbers")
         # The size on the page must not matter, so the viewBox becomes the size: units stay those of the drawing.
         root.attrib.update(width=str(width), height=str(height))
         return width, height
     try:
         sides = [svgelements.Length(root.attrib.get(name, "100%")).value(ppi=96) for name in ("width", "height")]
     except ValueError:
-        raise InputError(path, "width or height is no length", "give numbers or remove them") from None
+        raise InputError(where, "width or height is no length", "give numbers or remove them") from None
     if all(isinstance(side, float | int) and 0 < side < math.inf for side in sides):
         return sides[0], sides[1]
     return None  # a percentage of a page that is not known
 
 
-def _strokes(root: ElementTree.Element, path: str | Path) -> list[list[Polygon]]:
+def _strokes(root: ElementTree.Element, where: object) -> list[list[Polygon]]:
     """The control polygons of every stroke, with all transforms applied."""
     try:
         # Shapes keep their transforms (reify=False): svgelements would bend a skewed arc wrongly.
@@ -170,7 +174,7 @@ def _strokes(root: ElementTree.Element, path: str | Path) -> list[list[Polygon]]
         ]
     except Exception as error:  # svgelements raises whatever a bad attribute leads to
         problem = f"an element cannot be read ({type(error).__name__}: {error})"
-        raise InputError(path, problem, "repair it or save it as plain SVG") from None
+        raise InputError(where, problem, "repair it or save it as plain SVG") from None
 
 
 def _leaves_ink(shape: Any) -> bool:

@@ -1,0 +1,240 @@
+"""The first stage: the photos whose vectors are nearest to that of a drawing, by FAISS or by Qdrant."""
+
+from __future__ import annotations
+
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fgsbir.errors import InputError
+from fgsbir.files import atomic_write
+from fgsbir.search.index import DISTILLED, LISTS, IntArray, PhotoIndex
+
+BACKEND_HELP = "faiss; qdrant, in a folder of the index; or the URL of a Qdrant server; default: faiss"
+INSTALL = "install it: pip install 'fgsbir[search]'"
+
+FLAT_LIMIT = 50_000
+"""So many vectors are all compared; beyond, those of the nearest lists."""
+PROBES = 16
+"""Lists that are searched."""
+_BLOCK = 8192  # vectors handed over at a time
+
+
+class FirstStage(ABC):
+    """Vectors by the rows of an index."""
+
+    @abstractmethod
+    def sync(self, index: PhotoIndex) -> None:
+        """Takes in photos that were added to the index and lets go those that were removed; keeps that for the next."""
+
+    def require(self, index: PhotoIndex) -> None:  # noqa: B027 (most have nothing to check)
+        """Refuses to search where vectors are missing.
+
+        Raises:
+            InputError: if photos were added since the last `sync`.
+        """
+
+    @abstractmethod
+    def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
+        """Rows of the vectors nearest to `vector (D,)`, nearest first, at most `count`."""
+
+
+def open_first_stage(index: PhotoIndex, backend: str) -> FirstStage:
+    """The first stage of an index.
+
+    Args:
+        index: the photos.
+        backend: "faiss"; "qdrant" for a Qdrant collection in the index's folder, which one process can use; or the URL
+            of a Qdrant server.
+
+    Raises:
+        InputError: if there is no such backend, its package is not installed, or the server does not answer.
+    """
+    if backend == "faiss":
+        return Faiss(index)
+    if backend == "qdrant":
+        return Qdrant(index, None)
+    if backend.startswith(("http://", "https://")):
+        return Qdrant(index, backend)
+    raise InputError("--backend", f"'{backend}' is unknown", "use faiss, qdrant, or the URL of a Qdrant server")
+
+
+class Faiss(FirstStage):
+    """FAISS in this process: exact up to `FLAT_LIMIT` photos, beyond that inverted lists, which are kept in a file.
+
+    Lists hold a byte for each number of a vector; the second stage ranks by the vectors as they are.
+
+    Args:
+        index: the photos.
+        flat_limit: see `FLAT_LIMIT`.
+        probes: see `PROBES`.
+
+    Raises:
+        InputError: if FAISS is not installed.
+    """
+
+    def __init__(self, index: PhotoIndex, flat_limit: int = FLAT_LIMIT, probes: int = PROBES) -> None:
+        try:
+            import faiss
+        except ImportError:
+            raise InputError("--backend faiss", "FAISS is not installed", INSTALL) from None
+        self.faiss: Any = faiss
+        self.flat_limit, self.probes, self.path = flat_limit, probes, index.folder / LISTS
+        self._index = self._current(index)
+
+    def _current(self, index: PhotoIndex) -> Any:
+        """The vectors of all photos; lists from their file where it fits, with what has changed since."""
+        vectors, rows = index.vectors(), index.rows()
+        assert vectors is not None
+        if len(rows) <= self.flat_limit:
+            found = self.faiss.IndexIDMap2(self.faiss.IndexFlatL2(vectors.shape[1]))
+        else:
+            found = self._kept(vectors.shape[1], len(rows))
+            if found is None:
+                found = self._trained(vectors, rows)
+            found.nprobe = self.probes
+            held = _held(self.faiss, found)
+            gone = np.setdiff1d(held, rows)
+            if len(gone):
+                found.remove_ids(gone)
+            rows = np.setdiff1d(rows, held)
+        for some in _blocks(rows):
+            found.add_with_ids(np.ascontiguousarray(vectors[some]), some)
+        return found
+
+    def _kept(self, dim: int, photos: int) -> Any:
+        """The lists in the file; None if it is missing or damaged, or made when the index was of another size."""
+        try:
+            found = self.faiss.read_index(str(self.path))
+        except RuntimeError:
+            return None
+        fits = isinstance(found, self.faiss.IndexIVFScalarQuantizer) and found.d == dim
+        return found if fits and 0.5 <= found.nlist / _lists(photos) <= 2 else None
+
+    def _trained(self, vectors: npt.NDArray[np.float32], rows: IntArray) -> Any:
+        """Empty lists, their centres learnt from a sample."""
+        lists = _lists(len(rows))
+        dim = vectors.shape[1]
+        kind = self.faiss.ScalarQuantizer.QT_8bit
+        found = self.faiss.IndexIVFScalarQuantizer(self.faiss.IndexFlatL2(dim), dim, lists, kind)
+        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), 64 * lists)).astype(np.int64)]
+        found.train(np.ascontiguousarray(vectors[sample]))
+        return found
+
+    def sync(self, index: PhotoIndex) -> None:
+        """Keeps the lists in their file."""
+        self._index = self._current(index)
+        if isinstance(self._index, self.faiss.IndexIVFScalarQuantizer):
+            with atomic_write(self.path) as file:
+                self.faiss.write_index(self._index, self.faiss.PyCallbackIOWriter(file.write))
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
+        """Rows, nearest first."""
+        _, rows = self._index.search(np.ascontiguousarray(vector[None]), min(count, self._index.ntotal))
+        found: IntArray = rows[0][rows[0] >= 0]
+        return found
+
+
+def _lists(photos: int) -> int:
+    """How many inverted lists so many vectors have."""
+    return round(math.sqrt(photos))
+
+
+def _held(faiss: Any, found: Any) -> IntArray:
+    """The rows in inverted lists."""
+    lists = found.invlists
+    parts = [faiss.rev_swig_ptr(lists.get_ids(i), n).copy() for i in range(found.nlist) if (n := lists.list_size(i))]
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _blocks(rows: IntArray) -> Iterator[IntArray]:
+    for start in range(0, len(rows), _BLOCK):
+        yield rows[start : start + _BLOCK]
+
+
+class Qdrant(FirstStage):
+    """A collection of a Qdrant server, which several processes and machines share, or one in a folder for tests.
+
+    Points are numbered as rows and carry the photo's id. Writing (`fgsbir index`) fills the collection, searching only
+    reads it. A key for the server is read from `QDRANT_API_KEY`.
+
+    Args:
+        index: the photos.
+        url: of the server; None for the folder `qdrant` of the index.
+
+    Raises:
+        InputError: if the client is not installed or the server does not answer.
+    """
+
+    def __init__(self, index: PhotoIndex, url: str | None) -> None:
+        try:
+            from qdrant_client import QdrantClient, models
+        except ImportError:
+            raise InputError("--backend qdrant", "its client is not installed", INSTALL) from None
+        self.models, self.where = models, url or str(index.folder / "qdrant")
+        field = index.vector_field or ""
+        self.collection = f"fgsbir-{index.manifest.name}"
+        if field.startswith(DISTILLED):  # other vectors than those of another head
+            self.collection += f"-{field}"
+        try:
+            if url is None:
+                self.client = QdrantClient(path=self.where)
+            else:
+                self.client = QdrantClient(
+                    url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=30, check_compatibility=False
+                )
+            self.client.collection_exists(self.collection)
+        except Exception as error:  # whatever httpx, grpc or the server's answer raise
+            mend = "start the server, or check the URL and QDRANT_API_KEY"
+            raise InputError(self.where, f"Qdrant cannot be used ({str(error).splitlines()[0]})", mend) from None
+
+    def require(self, index: PhotoIndex) -> None:
+        """Refuses to search in a collection that lacks photos: rows are added in order, so the last one tells."""
+        last = int(index.rows()[-1])
+        there = self.client.collection_exists(self.collection)
+        if not there or not self.client.retrieve(self.collection, [last], with_payload=False):
+            problem = f"the collection {self.collection} lacks photos of this index"
+            raise InputError(self.where, problem, "fill it: fgsbir index --out INDEX, with this --backend")
+
+    def sync(self, index: PhotoIndex) -> None:
+        """Adds and deletes points until the collection has those of the index."""
+        vectors = index.vectors()
+        assert vectors is not None
+        if not self.client.collection_exists(self.collection):
+            size = self.models.VectorParams(size=vectors.shape[1], distance=self.models.Distance.EUCLID)
+            self.client.create_collection(self.collection, vectors_config=size)
+        rows, held = index.rows(), self._rows()
+        ids = {stored.row: photo for photo, stored in index.photos.items()}
+        gone = np.setdiff1d(held, rows).tolist()
+        if gone:
+            self.client.delete(self.collection, self.models.PointIdsList(points=gone))
+        for some in _blocks(np.setdiff1d(rows, held)):
+            points = [
+                self.models.PointStruct(id=row, vector=vector.tolist(), payload={"photo": ids[row]})
+                for row, vector in zip(some.tolist(), vectors[some], strict=True)
+            ]
+            self.client.upload_points(self.collection, points, wait=True)
+
+    def _rows(self) -> IntArray:
+        """The rows that are there."""
+        rows: list[int] = []
+        after: Any = None
+        while True:
+            points, after = self.client.scroll(
+                self.collection, limit=_BLOCK, offset=after, with_payload=False, with_vectors=False
+            )
+            rows += [int(point.id) for point in points]
+            if after is None:
+                return np.array(rows, dtype=np.int64)
+
+    def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
+        """Rows, nearest first."""
+        answer = self.client.query_points(self.collection, vector.tolist(), limit=count, with_payload=False)
+        return np.array([int(point.id) for point in answer.points], dtype=np.int64)

@@ -1,0 +1,144 @@
+"""Files of strangers, read in a process of its own that has little time and little memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import warnings
+from contextlib import suppress
+from dataclasses import asdict
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+from fgsbir.errors import InputError
+from fgsbir.serve.limits import Limits
+from fgsbir.sketch.formats import parse_sketch
+from fgsbir.sketch.strokes import VectorSketch
+
+_MEMORY = 2 * 2**30  # bytes that reading may take, beyond what the libraries take
+_START = 60.0  # seconds for the process to come up
+
+
+class Unreadable(Exception):
+    """A file that is no drawing, or takes too long; the message is for whoever sent it."""
+
+
+class Reader:
+    """Makes strokes of files.
+
+    What takes too long or too much memory ends with the process, and the next file gets a new one. Both ends speak
+    JSON: nothing is ever unpickled.
+
+    Args:
+        limits: of time, strokes, points and pixels.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+
+    def read(self, content: bytes, suffix: str) -> VectorSketch:
+        """The drawing in a file.
+
+        Args:
+            content: of the file.
+            suffix: its format, one of `SKETCH_SUFFIXES`.
+
+        Raises:
+            Unreadable: if it is none, or too much.
+        """
+        with self._lock:
+            try:
+                pipe = self._running()
+                pipe.send_bytes(suffix.encode())
+                pipe.send_bytes(content)
+                if not pipe.poll(self.limits.read_seconds):
+                    self._end()
+                    raise Unreadable(f"it takes more than {self.limits.read_seconds:g} seconds to read")
+                answer = json.loads(pipe.recv_bytes())
+            except (EOFError, OSError):  # it died: out of memory, or a fault in a library
+                self._end()
+                raise Unreadable("it cannot be read") from None
+        if "problem" in answer:
+            raise Unreadable(answer["problem"])
+        return VectorSketch.from_strokes(answer["strokes"])
+
+    def close(self) -> None:
+        """Ends the process."""
+        with self._lock:
+            self._end()
+
+    def _running(self) -> Connection:
+        """The pipe to the process, which is started if there is none."""
+        if self._pipe is None or self._process is None or self._process.poll() is not None:
+            self._end()
+            self._pipe, far = Pipe()
+            with far:
+                words = [
+                    sys.executable,
+                    "-m",
+                    "fgsbir.serve.reader",
+                    str(far.fileno()),
+                    json.dumps(asdict(self.limits)),
+                ]
+                # In a session of its own, for Ctrl-C is the server's, which ends this process.
+                self._process = subprocess.Popen(words, pass_fds=[far.fileno()], start_new_session=True)
+            if not self._pipe.poll(_START):
+                raise OSError("it does not start")
+            self._pipe.recv_bytes()
+        return self._pipe
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process = self._pipe = None
+
+
+def _serve(pipe: Connection, limits: Limits) -> None:
+    """The process: reads one file after the other until the pipe is closed."""
+    _limit_memory()
+    warnings.simplefilter("ignore")  # of strange numbers, which are refused in the end
+    with suppress(EOFError, OSError):
+        pipe.send_bytes(b"ready")
+        while True:
+            suffix = pipe.recv_bytes().decode()
+            pipe.send_bytes(json.dumps(_answer(pipe.recv_bytes(), suffix, limits)).encode())
+
+
+def _answer(content: bytes, suffix: str, limits: Limits) -> dict[str, object]:
+    """The strokes of a file, or what is wrong with it."""
+    try:
+        sketch = parse_sketch(content, suffix, "the file", limits.image_pixels)
+        if len(sketch) > limits.strokes:
+            raise InputError("the file", f"it has {len(sketch)} strokes", f"give at most {limits.strokes}")
+        sketch = sketch.thinned(limits.points)
+        if sketch.points.min() < 0 or sketch.points.max() > 1:
+            sketch = sketch.normalised()
+        return {"strokes": [stroke.tolist() for stroke in sketch.strokes]}
+    except InputError as error:
+        return {"problem": str(error)}
+    except MemoryError:
+        return {"problem": "the file: it takes too much memory to read"}
+    except Exception:  # a library's surprise at a broken file
+        return {"problem": "the file: it cannot be read; replace it"}
+
+
+def _limit_memory() -> None:
+    """Lets the process grow no further than `_MEMORY`, where the system can see to it."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        with open("/proc/self/statm") as file:
+            now = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + _MEMORY, now + _MEMORY))
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])), Limits(**json.loads(sys.argv[2])))

@@ -1,0 +1,30 @@
+"""Tiny runs with random weights: what a training would have left, at once."""
+
+import torch
+import yaml
+from tiny import PROPOSED, TINY
+
+from fgsbir.runs.folder import RunFolder
+from fgsbir.runs.reload import build
+
+
+def model(name="proposed", **settings):
+    """The configuration of a tiny system."""
+    given = {**PROPOSED, "init_args": {**PROPOSED["init_args"], "region_grid": 3, "global_weight": 0.5}}
+    if name != "proposed":
+        plain = {"class_path": f"fgsbir.systems.{name}", "init_args": dict(TINY["model"]["init_args"])}
+        given = plain if name == "b_siamese.BSiamese" else {**given, "class_path": plain["class_path"]}
+    return {**given, "init_args": {**given["init_args"], **settings}}
+
+
+def make_run(folder, model, seed=0, **data):
+    """The folder of a run whose best checkpoint has random weights."""
+    run = RunFolder(folder)
+    run.checkpoints.mkdir(parents=True)
+    source = {**TINY["data"]["source"], "init_args": {**TINY["data"]["source"]["init_args"], "test": 14}}
+    config = {"experiment": "tiny/one", "model": model, "data": {**TINY["data"], "source": source, **data}}
+    run.config.write_text(yaml.safe_dump(config))
+    torch.manual_seed(seed)
+    system, _ = build(run.read_config(), run.config, "")
+    torch.save({"state_dict": system.state_dict()}, run.best_checkpoint)
+    return run.path

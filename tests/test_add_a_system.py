@@ -69,7 +69,7 @@ def test_the_commands_of_the_page_end_in_a_row_of_results(checkout, monkeypatch)
     assert main([*fit, *SMALL_WORDS]) == 0
     assert main([*test, *SMALL_WORDS]) == 0
     assert main(results) == 0
-    (row,) = csv.DictReader((checkout / results[-1]).open())
+    (row,) = csv.DictReader((checkout / results[-1] / "runs.csv").open())
     config = yaml.safe_load(block("yaml"))
     assert row["experiment"] == config["experiment"]
     assert row["system"] == sys.modules[config["model"]["class_path"].split(".")[0]].MeanNode.name

@@ -97,7 +97,7 @@ def test_make_alone_lists_every_target() -> None:
 def test_the_commands_of_the_readme_exist() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     commands = re.findall(r"^make ([a-z-]+)", readme, re.MULTILINE)
-    assert commands == ["sweep-ablation", "test"]
+    assert commands[:2] == ["sweep-ablation", "test"]  # the two that do all the set-up
     assert set(commands) <= set(makefile_targets())
 
 

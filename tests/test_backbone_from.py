@@ -90,6 +90,7 @@ def test_an_interrupted_backbone_goes_on_first(tmp_path, configs, write_config):
     (cut,) = (tmp_path / "cut" / "first").iterdir()
     place, _ = locate(["--config", str(first)])
     shutil.copytree(cut, place.path)
+    assert place.is_trained  # for its one epoch
     place.config.write_text(place.config.read_text().replace("max_epochs: 1", "max_epochs: 2"))
     begun = place.read_metrics()
     assert not place.is_trained

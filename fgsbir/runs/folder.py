@@ -326,11 +326,12 @@ class RunFolder:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the training came to its end, tested or not."""
+        """Whether the training came to its end, tested or not: figures and then a checkpoint of its last epoch."""
         try:
             epochs = self.read_config()["trainer"]["max_epochs"]
-            return self.best_checkpoint.exists() and self.read_metrics()[-1]["epoch"] + 1 >= epochs > 0
-        except (InputError, LookupError, TypeError):
+            saved, figures = self.last_checkpoint.stat().st_mtime_ns, self.metrics.stat().st_mtime_ns
+            return saved >= figures and self.read_metrics()[-1]["epoch"] + 1 >= epochs > 0
+        except (InputError, OSError, LookupError, TypeError):
             return False
 
     @property

@@ -25,6 +25,8 @@ TINY = {
     "model.init_args.backbone.init_args.weights": "none",
     "model.init_args.backbone.init_args.level": 3,
     "model.init_args.backbone.init_args.region_level": 2,
+    "backbone_from": "null",  # each run by itself
+    "model.init_args.optimisation.backbone_lr_factor": 0.3,
     "trainer.accelerator": "cpu",
     "trainer.max_epochs": EPOCHS,
 }

@@ -87,13 +87,13 @@ def _values(path: Path, name: str, entry: Any) -> list[Any]:
 
 
 def arguments(run: Parameters) -> list[str]:
-    """The options of `fgsbir run`, exactly as an agent of Weights & Biases writes them.
+    """The options of `fgsbir run`, as an agent of Weights & Biases writes them, but for null.
 
     Example:
         >>> arguments({"experiment": "proposed", "seed": 0})
         ['--experiment=proposed', '--seed=0']
     """
-    return [f"--{name}={value}" for name, value in run.items()]
+    return [f"--{name}={'null' if value is None else value}" for name, value in run.items()]
 
 
 def fit_words(run: Parameters) -> list[str]:

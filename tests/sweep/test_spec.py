@@ -166,3 +166,10 @@ def test_sweeps_are_the_tables_of_the_paper():
     detail = {experiment_of(row, "Embedded", d) for row in rows("table3_detail_acc10", "ChairV2") for d in DETAILS}
     assert experiments("detail") == detail
     assert experiments("regions") == {experiment_of("Proposed", "Embedded", regions=k) for k in REGIONS}
+
+
+def test_null_stays_null_on_the_command_line():
+    assert arguments({"experiment": "proposed", "backbone_from": None}) == [
+        "--experiment=proposed",
+        "--backbone_from=null",
+    ]

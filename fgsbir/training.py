@@ -95,9 +95,6 @@ class FgsbirCLI(LightningCLI):
             config.experiment, config.trained_as, config.data.test_detail = config.trained_as, None, "full"
             self.find_folders()
             self._leave_if_done()
-        if self.subcommand == "fit" and self.folder.is_trained:
-            print(f"{self.folder.path}: trained, nothing to do; fgsbir test ranks the test split")
-            raise SystemExit(0)
         self.recorder = RunRecorder(
             self.folder,
             yaml.safe_dump(self.settings, sort_keys=False),

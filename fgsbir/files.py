@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -56,6 +57,16 @@ def read_bytes(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise InputError(path, error.strerror or "cannot be read", "check the path and its permissions") from None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read in pieces; 64 hexadecimal digits.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_root(root: Path | None = None) -> Path:

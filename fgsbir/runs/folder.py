@@ -392,12 +392,8 @@ class RunFolder:
         Raises:
             InputError: if a file cannot be copied.
         """
-        for theirs in (
-            other.env,
-            other.metrics,
-            other.ranking,
-            other.result,
-        ):  # the result last: it says that all is there
+        # The result last: it says that all is there.
+        for theirs in (other.env, other.metrics, other.ranking, other.on_the_fly, other.result):
             if theirs.exists():
                 _copy(theirs, self.path / theirs.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -14,6 +13,7 @@ from torch import nn
 
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.errors import InputError
+from fgsbir.files import file_digest
 from fgsbir.models.backbone import Backbone
 from fgsbir.runs.folder import RunFolder
 from fgsbir.systems.base import System
@@ -43,8 +43,8 @@ def load_backbone(system: System, run: RunFolder) -> None:
     if not isinstance(backbone, Backbone):
         raise InputError("backbone_from", f"{system.name} has no backbone of this kind", "use null")
     _load(backbone, run.best_checkpoint, "backbone.")
-    digest = hashlib.sha256(run.best_checkpoint.read_bytes()).hexdigest()
-    backbone.origin = {"source": f"{run.path.parent.name}/{run.path.name}", "sha256": digest}
+    source = f"{run.path.parent.name}/{run.path.name}"
+    backbone.origin = {"source": source, "sha256": file_digest(run.best_checkpoint)}
 
 
 def _load(module: nn.Module, checkpoint: Path, prefix: str = "") -> None:

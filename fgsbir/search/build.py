@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from fgsbir.data.folder_source import PHOTO_SUFFIXES, listed
 from fgsbir.data.records import SPLITS, PhotoRecord
+from fgsbir.data.sample import stacked
 from fgsbir.errors import InputError
 from fgsbir.search.distil import read_head
 from fgsbir.search.index import IndexWriter, Precision
-from fgsbir.search.model import PhotoReader, Run, stacked
+from fgsbir.search.model import PhotoReader, Run
 
 BATCH = 64
 """Photos that are encoded and committed at a time: so many are encoded again after an interruption, at most."""

@@ -23,6 +23,7 @@ from fgsbir.data.records import PhotoRecord
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
+from fgsbir.files import file_digest
 from fgsbir.regions.selective_search import SelectiveSearch
 from fgsbir.regions.source import RegionSource
 from fgsbir.runs.folder import RunFolder
@@ -64,7 +65,7 @@ class Run:
             run=str(path.resolve()),
             experiment=str(config.get("experiment", "")),
             system=system.name,
-            checkpoint=_sha256(folder.best_checkpoint),
+            checkpoint=file_digest(folder.best_checkpoint),
             settings=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest(),
             global_weight=getattr(system, "global_weight", None),
         )
@@ -166,19 +167,9 @@ class _InMemory:
         return self.content
 
 
-def stacked(samples: Sequence[PhotoBatch]) -> PhotoBatch:
-    """Photos as one batch."""
-    return PhotoBatch(*map(torch.stack, zip(*samples, strict=True)))
-
-
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
     """A photo as JPEG in the square frame in which the system sees it."""
     square = UnitAffine.letterbox(*pixels.shape[:2]).image(pixels, THUMBNAIL)
     buffer = io.BytesIO()
     Image.fromarray(square).save(buffer, "JPEG", quality=88, optimize=True)
     return buffer.getvalue()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 
 from fgsbir.data.dataset import Rendering
-from fgsbir.data.sample import PhotoBatch
+from fgsbir.data.sample import PhotoBatch, stacked
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.search.distil import read_head
 from fgsbir.search.first_stage import FirstStage, open_first_stage
 from fgsbir.search.index import IntArray, PhotoIndex
-from fgsbir.search.model import Run, placed, sketch_batch, stacked
+from fgsbir.search.model import Run, placed, sketch_batch
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.systems.base import System
 from fgsbir.systems.explanation import Explainable, Explanation

@@ -61,4 +61,5 @@ for _ in $(seq 30); do
 done
 sinfo
 
-PYTHONPATH=$PWD WANDB_MODE=disabled "$PYTHON" tests/slurm/check.py "$WORK" | sed "s#$WORK/##g"
+# One thread: with several, two trainings of the same settings may differ in the last digit, and here they are compared.
+OMP_NUM_THREADS=1 PYTHONPATH=$PWD WANDB_MODE=disabled "$PYTHON" tests/slurm/check.py "$WORK" | sed "s#$WORK/##g"

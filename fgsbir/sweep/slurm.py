@@ -25,8 +25,8 @@ TIMEOUTS = 100
 POLL_SECONDS = 10.0
 
 ABSENCES = 6
-"""How many times on end the job must be missing from the queue to be over while runs are not: one empty answer of a busy
-Slurm should not end the waiting."""
+"""How many times on end the job must be missing from the queue to be over while runs are not: one empty answer of a
+busy Slurm should not end the waiting."""
 
 _IGNORED = (signal.SIGTERM, signal.SIGUSR2)
 """What Slurm sends before it kills: submitit answers by queueing the job again, and training goes on until the end."""

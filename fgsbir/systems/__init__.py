@@ -6,6 +6,7 @@ from fgsbir.systems.b_localised_coattn import BLocalisedCoattn
 from fgsbir.systems.b_siamese import BSiamese
 from fgsbir.systems.base import System
 from fgsbir.systems.explicit_hierarchy import ExplicitHierarchy
+from fgsbir.systems.layout_siamese import LayoutSiamese
 from fgsbir.systems.proposed import Proposed
 from fgsbir.systems.raw_pixels import RawPixels
 from fgsbir.systems.sketchbert_variant import SketchBertVariant
@@ -29,6 +30,7 @@ SYSTEMS: dict[str, type[System]] = {
     "proposed": Proposed,
     "without_localised_coattn": WithoutLocalisedCoattn,
     "explicit_hierarchy": ExplicitHierarchy,
+    "layout_siamese": LayoutSiamese,
 }
 """By the name that experiment files and tables use."""
 
@@ -39,6 +41,7 @@ __all__ = [
     "BLocalisedCoattn",
     "BSiamese",
     "ExplicitHierarchy",
+    "LayoutSiamese",
     "Proposed",
     "RawPixels",
     "SketchBertVariant",

@@ -28,6 +28,7 @@ class BLocalisedCoattn(NodeSystem):
         normalise: scale the two vectors to unit length, as the authors' code does.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model; see `NodeSystem`.
+        layout_dim: channels of the layout in those vectors, 0 for none; see `WholePicture`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         match_memory: limit for matching all pairs, in MiB.
@@ -50,6 +51,7 @@ class BLocalisedCoattn(NodeSystem):
         gate: Literal["concat", "product"] = "concat",
         normalise: bool = True,
         global_weight: float = 0.0,
+        layout_dim: int = 0,
         region_grid: int = 7,
         region_pool: Literal["max", "mean"] = "max",
         match_memory: int = 256,
@@ -63,6 +65,7 @@ class BLocalisedCoattn(NodeSystem):
             AttendedMaximum(CoAttention(dim, hidden, gate)),
             normalise,
             global_weight,
+            layout_dim,
             match_memory,
             match_precision,
             loss,

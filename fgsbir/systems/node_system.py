@@ -14,6 +14,7 @@ from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.hierarchy import Level
 from fgsbir.models.region_encoder import RegionEncoder
+from fgsbir.models.whole_picture import WholePicture
 from fgsbir.retrieval.distances import (
     VECTOR_DISTANCES,
     Distances,
@@ -23,7 +24,6 @@ from fgsbir.retrieval.distances import (
     vector_rows,
     vector_table,
 )
-from fgsbir.systems.b_siamese import pooled_vector
 from fgsbir.systems.base import Optimisation, System
 from fgsbir.systems.explanation import Explanation, explain_pair
 from fgsbir.systems.losses import PairLoss
@@ -45,6 +45,7 @@ class NodeSystem(System):
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
             alone trains the backbone, and rankings mix them.
+        layout_dim: channels of the layout in those vectors, 0 for none; see `WholePicture`.
         match_memory: limit for matching all pairs, in MiB.
         match_precision: of evaluation inside the matcher; its choices of nodes, its result and all training are
             float32. bfloat16 is about twice as fast where the processor has it; a tree may then differ where two
@@ -60,6 +61,7 @@ class NodeSystem(System):
         matcher: nn.Module,
         normalise: bool,
         global_weight: float,
+        layout_dim: int,
         match_memory: int,
         match_precision: Precision,
         loss: PairLoss | None,
@@ -68,13 +70,15 @@ class NodeSystem(System):
         super().__init__(loss, optimisation)
         self.backbone, self.regions, self.matcher = backbone, regions, matcher
         self.normalise, self.global_weight = normalise, global_weight
+        self.whole = WholePicture(backbone, layout_dim) if global_weight else None
         self.match_memory = match_memory
         self.match_precision: Precision = match_precision
 
     def _encode(self, batch: SketchBatch | PhotoBatch) -> Any:
         fine, last = self.backbone.both_levels(batch.image)
         nodes = region_nodes(self.regions, fine, batch, self.global_weight)
-        return NodeEncoding(nodes, batch.mask.sum(1), whole_vector(last, self.global_weight))
+        whole = self.whole(fine, last) if self.whole else nodes.new_zeros(len(nodes), 0)
+        return NodeEncoding(nodes, batch.mask.sum(1), whole)
 
     def encode_sketch(self, batch: SketchBatch) -> Any:
         """One node a stroke."""
@@ -155,8 +159,3 @@ def region_nodes(regions: RegionEncoder, maps: Tensor, batch: SketchBatch | Phot
     Where whole pictures have a weight they alone train the backbone: pairs overfit sooner, and spoil it for both.
     """
     return F.relu(regions(maps.detach() if weight else maps, batch.boxes, batch.mask))
-
-
-def whole_vector(maps: Tensor, weight: float) -> Tensor:
-    """Unit vectors of whole pictures `(B, C)` from maps `(B, C, H, W)`; `(B, 0)` where they have no weight."""
-    return pooled_vector(maps, "max") if weight else maps.new_zeros(len(maps), 0)

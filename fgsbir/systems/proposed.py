@@ -32,6 +32,7 @@ class Proposed(TreeSystem):
         normalise: scale the last nodes to unit length, without which a margin of 0.2 has no meaning.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model; see `NodeSystem`.
+        layout_dim: channels of the layout in those vectors, 0 for none; see `WholePicture`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         match_memory: limit for matching all pairs, in MiB.
@@ -61,6 +62,7 @@ class Proposed(TreeSystem):
         attend_roots: bool = False,
         normalise: bool = True,
         global_weight: float = 0.0,
+        layout_dim: int = 0,
         region_grid: int = 7,
         region_pool: Literal["max", "mean"] = "max",
         match_memory: int = 256,
@@ -75,6 +77,7 @@ class Proposed(TreeSystem):
             PairedHierarchy(fusions[0], fusions[-1], CoAttention(dim, hidden, gate), attend_roots),
             normalise,
             global_weight,
+            layout_dim,
             match_memory,
             match_precision,
             loss,

@@ -14,11 +14,12 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.models.branch_hierarchy import BranchHierarchy
 from fgsbir.models.hierarchy import Compatibility, Level, Merge, NodeFusion
 from fgsbir.models.region_encoder import RegionEncoder
+from fgsbir.models.whole_picture import WholePicture
 from fgsbir.retrieval.distances import VECTOR_DISTANCES, VectorEncoding
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explanation, explain_pair
 from fgsbir.systems.losses import PairLoss
-from fgsbir.systems.node_system import region_nodes, whole_vector
+from fgsbir.systems.node_system import region_nodes
 from fgsbir.systems.vector_system import VectorSystem
 
 
@@ -38,6 +39,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
             alone trains the backbone, and rankings mix them.
+        layout_dim: channels of the layout in those vectors, 0 for none; see `WholePicture`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         loss: over the pairs of a batch.
@@ -61,6 +63,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         share_fusion: bool = True,
         normalise: bool = True,
         global_weight: float = 0.0,
+        layout_dim: int = 0,
         region_grid: int = 7,
         region_pool: Literal["max", "mean"] = "max",
         loss: PairLoss | None = None,
@@ -72,6 +75,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         fusions = [NodeFusion(dim, hidden, temperature, compatibility) for _ in range(1 if share_fusion else 2)]
         self.sketch_hierarchy, self.photo_hierarchy = BranchHierarchy(fusions[0]), BranchHierarchy(fusions[-1])
         self.normalise, self.global_weight = normalise, global_weight
+        self.whole = WholePicture(backbone, layout_dim) if global_weight else None
 
     def matcher_parameters(self) -> list[nn.Parameter]:
         """Those of the fusions."""
@@ -93,8 +97,10 @@ class WithoutLocalisedCoattn(VectorSystem):
         with torch.autocast(nodes.device.type, enabled=False):  # no choice in half precision
             root = hierarchy(nodes, batch.mask.sum(1), trace)
         root = F.normalize(root, dim=1) if self.normalise else root
+        if self.whole is None:
+            return VectorEncoding(root)
         # Roots of the weights: the squared distance of the whole is then the weighted sum of both.
-        whole = whole_vector(last, self.global_weight).float()
+        whole = self.whole(fine, last).float()
         return VectorEncoding(torch.cat([(1 - self.global_weight) ** 0.5 * root, self.global_weight**0.5 * whole], 1))
 
     def pair_loss(self, sketches: VectorEncoding, photos: VectorEncoding, photo_ids: Tensor) -> Tensor:

@@ -31,6 +31,8 @@ def make(name, **settings):
     if name in ("sketchbert_variant", "sketchformer_variant"):
         strokes = StrokeTransformer(16, heads=2, feedforward=16, coordinates="normalised")
         return SYSTEMS[name](Backbone("test_efficientnet", 3), strokes, **settings).eval()
+    if name == "layout_siamese":
+        return SYSTEMS[name](Backbone("test_efficientnet", 3, region_level=2), **settings).eval()
     if name == "swire":
         return Swire(Backbone("test_efficientnet", 3), **settings).eval()
     return proposed(**settings).eval()

@@ -201,6 +201,16 @@ def test_a_dataset_that_the_paper_lacks_has_no_columns_for_it(tmp_path):
     assert [len(part) for part in first.parts] == [3, 4, 2, 1, 1]
 
 
+def test_a_row_of_our_own_stands_below_the_papers_where_it_was_run(chairs):
+    assert "Layout-Siamese (ours)" not in rows(chairs, 1)
+    chair(chairs, "Layout-Siamese", "layout_siamese", ranks=random_ranks(30))
+    table = rows(chairs, 1)
+    assert list(table)[-3:] == ["Proposed", "Layout-Siamese (ours)", "chance"]
+    assert table["Layout-Siamese (ours)"]["paper_acc1"] == ""
+    assert float(table["Layout-Siamese (ours)"]["acc1"]) == pytest.approx(accuracies(chairs, "layout_siamese", 1)[0])
+    assert "Layout-Siamese (ours)" not in rows(chairs, 2)
+
+
 def test_chance_is_the_last_row(chairs):
     row = list(rows(chairs, 1).values())[-1]
     assert row["method"] == "chance"

@@ -72,6 +72,7 @@ LOOPS = [
     ("b_localised_coattn", {"gate": "product"}, maximum),
     ("b_localised_coattn", {"normalise": False}, maximum),
     ("b_localised_coattn", {"global_weight": 0.3}, maximum),
+    ("b_localised_coattn", {"global_weight": 0.3, "layout_dim": 4}, maximum),
     ("explicit_hierarchy", {}, contained),
     ("explicit_hierarchy", {"tolerance": 0.3, "share_fusion": False}, contained),
     ("explicit_hierarchy", {"gate": "product", "global_weight": 0.3, "normalise": False}, contained),

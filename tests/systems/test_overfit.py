@@ -21,6 +21,7 @@ from fgsbir.systems import (
     BLocalisedCoattn,
     BSiamese,
     ExplicitHierarchy,
+    LayoutSiamese,
     Proposed,
     SketchBertVariant,
     SketchFormerVariant,
@@ -58,6 +59,7 @@ def strokes(coordinates):
 
 RECIPES = {
     "b_siamese": Recipe(lambda: BSiamese(backbone())),
+    "layout_siamese": Recipe(lambda: LayoutSiamese(backbone(), 32)),
     "b_localised_coattn": Recipe(lambda: BLocalisedCoattn(backbone(), 32, 16, region_grid=3)),
     "b_gated_siamese": Recipe(lambda: BGatedSiamese(backbone(), columns=4, dim=32)),
     "b_graph_hierarchy": Recipe(lambda: BGraphHierarchy(backbone(), 32, 16, layers=1, region_grid=3), 60),

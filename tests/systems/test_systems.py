@@ -14,6 +14,7 @@ PROPOSED = [
     {},
     {"gate": "product"},
     {"global_weight": 0.5},
+    {"global_weight": 0.5, "layout_dim": 8},
     {"normalise": False},
     {"attend_roots": True},
     {"share_fusion": False},
@@ -50,6 +51,8 @@ VECTORS = [
     ("triplet_attn_sn", {"distance": "euclidean"}),
     ("swire", {}),
     ("swire", {"pool": "max"}),
+    ("layout_siamese", {}),
+    ("layout_siamese", {"layout_dim": 0}),
 ]
 EVERY += VECTORS
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.hierarchy import Level
 from fgsbir.models.region_encoder import RegionEncoder
@@ -70,7 +71,7 @@ class NodeSystem(System):
         super().__init__(loss, optimisation)
         self.backbone, self.regions, self.matcher = backbone, regions, matcher
         self.normalise, self.global_weight = normalise, global_weight
-        self.whole = WholePicture(backbone, layout_dim) if global_weight else None
+        self.whole = weighted_whole(backbone, global_weight, layout_dim)
         self.match_memory = match_memory
         self.match_precision: Precision = match_precision
 
@@ -159,3 +160,15 @@ def region_nodes(regions: RegionEncoder, maps: Tensor, batch: SketchBatch | Phot
     Where whole pictures have a weight they alone train the backbone: pairs overfit sooner, and spoil it for both.
     """
     return F.relu(regions(maps.detach() if weight else maps, batch.boxes, batch.mask))
+
+
+def weighted_whole(backbone: Backbone, weight: float, layout_dim: int) -> WholePicture | None:
+    """The vector of whole pictures; None where it has no weight.
+
+    Raises:
+        InputError: if a vector that has no weight should keep a layout.
+    """
+    if layout_dim and not weight:
+        problem = "whole pictures have no weight, so nothing keeps a layout"
+        raise InputError("model.layout_dim", problem, "set model.global_weight above 0, or leave it out")
+    return WholePicture(backbone, layout_dim) if weight else None

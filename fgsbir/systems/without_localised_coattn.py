@@ -14,12 +14,11 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.models.branch_hierarchy import BranchHierarchy
 from fgsbir.models.hierarchy import Compatibility, Level, Merge, NodeFusion
 from fgsbir.models.region_encoder import RegionEncoder
-from fgsbir.models.whole_picture import WholePicture
 from fgsbir.retrieval.distances import VECTOR_DISTANCES, VectorEncoding
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explanation, explain_pair
 from fgsbir.systems.losses import PairLoss
-from fgsbir.systems.node_system import region_nodes
+from fgsbir.systems.node_system import region_nodes, weighted_whole
 from fgsbir.systems.vector_system import VectorSystem
 
 
@@ -75,7 +74,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         fusions = [NodeFusion(dim, hidden, temperature, compatibility) for _ in range(1 if share_fusion else 2)]
         self.sketch_hierarchy, self.photo_hierarchy = BranchHierarchy(fusions[0]), BranchHierarchy(fusions[-1])
         self.normalise, self.global_weight = normalise, global_weight
-        self.whole = WholePicture(backbone, layout_dim) if global_weight else None
+        self.whole = weighted_whole(backbone, global_weight, layout_dim)
 
     def matcher_parameters(self) -> list[nn.Parameter]:
         """Those of the fusions."""

@@ -214,6 +214,24 @@ def test_global_weight_mixes_tree_and_whole_picture_in_one_vector():
     torch.testing.assert_close(systems[0.3].match(*encoded[0.3]), 0.7 * tree + 0.3 * whole, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["proposed", "without_localised_coattn"])
+def test_a_layout_that_would_have_no_weight_is_refused(name):
+    with pytest.raises(InputError, match="layout_dim"):
+        SYSTEMS[name](Backbone("test_efficientnet", 2), 16, 8, layout_dim=4)
+
+
+@torch.no_grad()
+def test_the_whole_picture_of_a_node_system_is_layout_siamese():
+    """With the same weights, the two part only by what the nodes add."""
+    system, alone = make("b_localised_coattn", global_weight=0.5, layout_dim=4), make("layout_siamese", layout_dim=4)
+    alone.backbone, alone.whole = system.backbone, system.whole
+    sketches, photos = pairs()
+    nodes, whole = ([s.encode_sketch(sketches), s.encode_photo(photos)] for s in (system, alone))
+    table = 0.5 * system.match_all_nodes(*nodes) + 0.5 * alone.match_all(*whole)
+    torch.testing.assert_close(system.match_all(*nodes), table, atol=1e-5, rtol=1e-4)
+    assert whole[0].vector.shape[1] == system.backbone.channels + 9 * 4
+
+
 @pytest.mark.parametrize("name", ["proposed", "b_localised_coattn", "b_graph_hierarchy", "explicit_hierarchy"])
 def test_the_backbone_learns_what_it_learns_in_b_siamese(name):
     """Where whole pictures have a weight, their part of a system is B-Siamese, step by step."""

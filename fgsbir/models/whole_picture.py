@@ -47,4 +47,5 @@ class WholePicture(nn.Module):
         if self.project is None:
             return what
         where = F.adaptive_max_pool2d(F.relu(self.project(fine)), self.grid).flatten(1)
-        return torch.cat([what, F.normalize(where, dim=1)], dim=1) * 0.5**0.5
+        both: Tensor = torch.cat([what, F.normalize(where, dim=1)], dim=1) * 0.5**0.5
+        return both

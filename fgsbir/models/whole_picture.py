@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,9 +45,14 @@ class WholePicture(nn.Module):
             fine: `(B, C, H, W)`, of the backbone's `region_level`.
             last: `(B, D, H', W')`.
         """
-        what = F.normalize(last.amax((2, 3)), dim=1)
+        what = pooled_vector(last, "max")
         if self.project is None:
             return what
         where = F.adaptive_max_pool2d(F.relu(self.project(fine)), self.grid).flatten(1)
         both: Tensor = torch.cat([what, F.normalize(where, dim=1)], dim=1) * 0.5**0.5
         return both
+
+
+def pooled_vector(maps: Tensor, pool: Literal["max", "mean"]) -> Tensor:
+    """Unit vectors `(B, C)` of maps `(B, C, H, W)`."""
+    return F.normalize(maps.amax((2, 3)) if pool == "max" else maps.mean((2, 3)), dim=1)

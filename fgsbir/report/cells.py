@@ -26,6 +26,9 @@ METHODS = {
 OWN = {"Layout-Siamese": "layout_siamese"}
 """Rows that the paper has not, below those of table 1 where they were run."""
 
+ROWS = METHODS | OWN
+"""All of them."""
+
 DATASETS = {"ChairV2": "chair_v2", "ShoeV2": "shoe_v2", "SWIRE": "swire", "Embedded": "embedded"}
 """Columns, by the folder of the experiment files; the last one is ours."""
 
@@ -58,7 +61,7 @@ def stem_of(method: str, detail: str = "full", regions: int = 16) -> str:
 
 def label_of(stem: str) -> str:
     """The row that experiments of a name fill, e.g. "Proposed"; the name itself where there is none."""
-    return next((label for label, name in (METHODS | OWN).items() if name == stem), stem)
+    return next((label for label, name in ROWS.items() if name == stem), stem)
 
 
 def stem_of_experiment(experiment: str) -> str:

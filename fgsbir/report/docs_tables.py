@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write, read_bytes
-from fgsbir.report.cells import METHODS, OWN, stem_of_experiment
+from fgsbir.report.cells import ROWS, stem_of_experiment
 from fgsbir.report.paper import Published, published
 from fgsbir.runs.table import Row
 
@@ -57,8 +57,8 @@ def refreshed(page: Path, text: str, rows: Sequence[Row]) -> str:
         mend = "put its table between <!-- results: NAME OF THE SYSTEM --> and <!-- /results -->"
         raise InputError(page, f"it has {len(found) or 'no'} block{'s' * (len(found) > 1)} of results", mend)
     system = found[0][1]
-    if system not in METHODS | OWN:
-        raise InputError(page, f"there is no system '{system}' to show", f"use one of {', '.join(METHODS | OWN)}")
+    if system not in ROWS:
+        raise InputError(page, f"there is no system '{system}' to show", f"use one of {', '.join(ROWS)}")
     return BLOCK.sub(lambda block: block[1] + results_block(system, rows) + block[3], text)
 
 
@@ -87,7 +87,7 @@ def results_block(system: str, rows: Sequence[Row]) -> str:
         system: its name, a row of the paper's tables.
         rows: of runs.csv, of any systems.
     """
-    stem, figures = (METHODS | OWN)[system], published()
+    stem, figures = ROWS[system], published()
     lines: dict[tuple[str, str, int, str], str] = {}
     for row in rows:
         if row["system"] == system:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.models.backbone import Backbone
+from fgsbir.models.whole_picture import pooled_vector
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.losses import PairLoss
@@ -51,8 +52,3 @@ class BSiamese(VectorSystem):
     def encode_photo(self, batch: PhotoBatch) -> VectorEncoding:
         """Unit vectors `(B, D)`."""
         return self._encode(batch)
-
-
-def pooled_vector(maps: Tensor, pool: Literal["max", "mean"]) -> Tensor:
-    """Unit vectors `(B, C)` of maps `(B, C, H, W)`."""
-    return F.normalize(maps.amax((2, 3)) if pool == "max" else maps.mean((2, 3)), dim=1)

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from fgsbir.data.sample import SketchBatch
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.stroke_transformer import StrokeTransformer
+from fgsbir.models.whole_picture import pooled_vector
 from fgsbir.retrieval.distances import VectorEncoding
-from fgsbir.systems.b_siamese import pooled_vector
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.losses import PairLoss
 from fgsbir.systems.sketchbert_variant import SketchBertVariant

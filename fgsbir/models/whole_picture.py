@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -16,27 +17,29 @@ class WholePicture(nn.Module):
     """One unit vector of a whole picture: what it shows and, if asked for, where.
 
     The maximum over the last map says what is there; all places are forgotten. The layout keeps them, coarsely: the
-    finer map, projected and rectified, and its maximum in each field of a grid over the picture. Sketch and photo of a
-    fine-grained pair show the same thing from the same side, so a part is compared with what stands in its place.
-    The squared distance of two such vectors is the mean of that of the maxima and that of the layouts.
+    finer map, projected and rectified, and its maximum in each field of some grids over the picture, each grid with a
+    projection of its own (a pyramid as that of Lazebnik et al., CVPR 2006). Sketch and photo of a fine-grained pair
+    show the same thing from the same side, so a part is compared with what stands in its place. The squared distance
+    of two such vectors is the mean of that of the maxima and that of the layouts, in which all grids weigh the same.
 
     Args:
         backbone: whose maps it reads; the layout is taken from those of `region_level`.
-        layout_dim: channels of the layout; 0 for none.
-        grid: fields of the layout, a side.
+        layout_dim: channels of each grid of the layout; 0 for none.
+        grids: fields a side, of each grid.
 
     Raises:
         InputError: for a negative `layout_dim`, or a grid without fields.
     """
 
-    def __init__(self, backbone: Backbone, layout_dim: int = 0, grid: int = 3) -> None:
+    def __init__(self, backbone: Backbone, layout_dim: int = 0, grids: Sequence[int] = (2, 3)) -> None:
         super().__init__()
         if layout_dim < 0:
             raise InputError("model.layout_dim", f"{layout_dim} is negative", "use e.g. 128, or 0 for no layout")
-        if grid < 1:
-            raise InputError("model.grid", f"{grid} is not positive", "use e.g. 3")
-        self.grid = grid
-        self.project = nn.Conv2d(backbone.region_channels, layout_dim, 1) if layout_dim else None
+        if not grids or min(grids) < 1:
+            raise InputError("model.grids", f"{list(grids)} has a grid without fields", "use e.g. [2, 3]")
+        self.grids = tuple(grids)
+        channels = layout_dim * len(self.grids)
+        self.project = nn.Conv2d(backbone.region_channels, channels, 1) if layout_dim else None
 
     def forward(self, fine: Tensor, last: Tensor) -> Tensor:
         """Unit vectors `(B, D)`.
@@ -48,8 +51,10 @@ class WholePicture(nn.Module):
         what = pooled_vector(last, "max")
         if self.project is None:
             return what
-        where = F.adaptive_max_pool2d(F.relu(self.project(fine)), self.grid).flatten(1)
-        both: Tensor = torch.cat([what, F.normalize(where, dim=1)], dim=1) * 0.5**0.5
+        maps = F.relu(self.project(fine)).chunk(len(self.grids), dim=1)
+        where = [F.adaptive_max_pool2d(m, grid).flatten(1) for m, grid in zip(maps, self.grids, strict=True)]
+        layout = torch.cat([F.normalize(fields, dim=1) for fields in where], dim=1) / len(where) ** 0.5
+        both: Tensor = torch.cat([what, layout], dim=1) * 0.5**0.5
         return both
 
 

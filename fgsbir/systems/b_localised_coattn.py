@@ -28,7 +28,7 @@ class BLocalisedCoattn(NodeSystem):
         normalise: scale the two vectors to unit length, as the authors' code does.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model; see `NodeSystem`.
-        layout_dim: channels of the layout in those vectors, 0 for none; see `WholePicture`.
+        layout_dim: channels of each grid of the layout in those vectors, 0 for none; see `WholePicture`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         match_memory: limit for matching all pairs, in MiB.

@@ -54,7 +54,7 @@ class ExplicitHierarchy(TreeSystem):
         normalise: scale the last nodes to unit length, without which a margin of 0.2 has no meaning.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model; see `NodeSystem`.
-        layout_dim: channels of the layout in those vectors, 0 for none; see `WholePicture`.
+        layout_dim: channels of each grid of the layout in those vectors, 0 for none; see `WholePicture`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         match_memory: limit for matching all pairs, in MiB.

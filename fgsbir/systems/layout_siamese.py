@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.whole_picture import WholePicture
@@ -19,8 +21,8 @@ class LayoutSiamese(VectorSystem):
 
     Args:
         backbone: shared by sketches and photos.
-        layout_dim: channels of the layout; 0 makes this a B-Siamese with maximum pooling.
-        grid: fields of the layout, a side.
+        layout_dim: channels of each grid of the layout; 0 makes this a B-Siamese with maximum pooling.
+        grids: fields a side, of each grid of the layout.
         loss: over the pairs of a batch.
         optimisation: optimiser and schedule.
     """
@@ -32,13 +34,13 @@ class LayoutSiamese(VectorSystem):
         self,
         backbone: Backbone,
         layout_dim: int = 128,
-        grid: int = 3,
+        grids: Sequence[int] = (2, 3),
         loss: PairLoss | None = None,
         optimisation: Optimisation = Optimisation(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__(loss, optimisation)
         self.backbone = backbone
-        self.whole = WholePicture(backbone, layout_dim, grid)
+        self.whole = WholePicture(backbone, layout_dim, grids)
 
     def _encode(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
         return VectorEncoding(self.whole(*self.backbone.both_levels(batch.image)))

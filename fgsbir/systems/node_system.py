@@ -46,7 +46,7 @@ class NodeSystem(System):
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
             alone trains the backbone, and rankings mix them.
-        layout_dim: channels of the layout in those vectors, 0 for none; see `WholePicture`.
+        layout_dim: channels of each grid of the layout in those vectors, 0 for none; see `WholePicture`.
         match_memory: limit for matching all pairs, in MiB.
         match_precision: of evaluation inside the matcher; its choices of nodes, its result and all training are
             float32. bfloat16 is about twice as fast where the processor has it; a tree may then differ where two

@@ -38,7 +38,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
             alone trains the backbone, and rankings mix them.
-        layout_dim: channels of the layout in those vectors, 0 for none; see `WholePicture`.
+        layout_dim: channels of each grid of the layout in those vectors, 0 for none; see `WholePicture`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         loss: over the pairs of a batch.

@@ -16,26 +16,32 @@ def backbone():
 
 
 @torch.no_grad()
-def test_it_is_the_maximum_of_the_last_map_and_of_each_field_of_the_finer_one(backbone):
-    """Field by field and channel by channel, on a map whose side the grid divides."""
-    whole = WholePicture(backbone, layout_dim=4, grid=3)
+@pytest.mark.parametrize("grids", [(3,), (2, 3), (1, 6, 2)])
+def test_it_is_the_maximum_of_the_last_map_and_of_each_field_of_the_finer_one(backbone, grids):
+    """Grid by grid, field by field and channel by channel, on a map whose side the grids divide."""
+    whole = WholePicture(backbone, layout_dim=4, grids=grids)
     fine, last = torch.rand(2, backbone.region_channels, 6, 6), torch.rand(2, backbone.channels, 3, 3)
     found = whole(fine, last)
-    assert found.shape == (2, backbone.channels + 9 * 4)
+    assert found.shape == (2, backbone.channels + sum(grid**2 for grid in grids) * 4)
     for picture in range(2):
         what = torch.stack([channel.max() for channel in last[picture]])
-        weight, bias = whole.project.weight[:, :, 0, 0], whole.project.bias
-        where = [
-            max(
-                max(0.0, float(weight[channel] @ fine[picture, :, y, x] + bias[channel]))
-                for y in range(2 * row, 2 * row + 2)
-                for x in range(2 * column, 2 * column + 2)
-            )
-            for channel in range(4)
-            for row in range(3)
-            for column in range(3)
-        ]
-        expected = torch.cat([what / what.norm(), F.normalize(torch.tensor(where), dim=0)]) / 2**0.5
+        layout = []
+        for place, grid in enumerate(grids):
+            own = slice(4 * place, 4 * place + 4)
+            weight, bias = whole.project.weight[own, :, 0, 0], whole.project.bias[own]
+            side = 6 // grid
+            where = [
+                max(
+                    max(0.0, float(weight[channel] @ fine[picture, :, y, x] + bias[channel]))
+                    for y in range(side * row, side * row + side)
+                    for x in range(side * column, side * column + side)
+                )
+                for channel in range(4)
+                for row in range(grid)
+                for column in range(grid)
+            ]
+            layout.append(F.normalize(torch.tensor(where), dim=0) / len(grids) ** 0.5)
+        expected = torch.cat([what / what.norm(), *layout]) / 2**0.5
         torch.testing.assert_close(found[picture], expected, atol=1e-6, rtol=1e-5)
 
 
@@ -54,7 +60,9 @@ def test_without_a_layout_there_is_nothing_to_learn(backbone):
     assert not list(WholePicture(backbone).parameters())
 
 
-@pytest.mark.parametrize(("settings", "field"), [({"layout_dim": -1}, "layout_dim"), ({"grid": 0}, "grid")])
+@pytest.mark.parametrize(
+    ("settings", "field"), [({"layout_dim": -1}, "layout_dim"), ({"grids": [3, 0]}, "grids"), ({"grids": []}, "grids")]
+)
 def test_sizes_out_of_range_are_refused(backbone, settings, field):
     with pytest.raises(InputError, match=field):
         WholePicture(backbone, **settings)

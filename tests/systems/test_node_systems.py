@@ -229,7 +229,7 @@ def test_the_whole_picture_of_a_node_system_is_layout_siamese():
     nodes, whole = ([s.encode_sketch(sketches), s.encode_photo(photos)] for s in (system, alone))
     table = 0.5 * system.match_all_nodes(*nodes) + 0.5 * alone.match_all(*whole)
     torch.testing.assert_close(system.match_all(*nodes), table, atol=1e-5, rtol=1e-4)
-    assert whole[0].vector.shape[1] == system.backbone.channels + 9 * 4
+    assert whole[0].vector.shape[1] == system.backbone.channels + (4 + 9) * 4
 
 
 @pytest.mark.parametrize("name", ["proposed", "b_localised_coattn", "b_graph_hierarchy", "explicit_hierarchy"])

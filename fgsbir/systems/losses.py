@@ -169,7 +169,8 @@ class ContrastiveLoss(PairLoss):
 
     Args:
         temperature: divides the cosine.
-        label_smoothing: share of the target that is spread over the other pairs.
+        label_smoothing: share of the target that is spread evenly over a row's pairs, its own among them; pairs of the
+            same photo get none.
     """
 
     def __init__(self, temperature: float = 0.07, label_smoothing: float = 0.0) -> None:
@@ -180,11 +181,12 @@ class ContrastiveLoss(PairLoss):
     def __call__(self, matcher: Matcher, sketches: Any, photos: Any, photo_ids: Tensor) -> Tensor:
         """See `PairLoss`."""
         logits = (1 - matcher.match_all(sketches, photos) / 2) / self.temperature
-        target = torch.arange(len(logits), device=logits.device)
-        same_photo = (photo_ids[:, None] == photo_ids) & ~torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-        logits = logits.masked_fill(same_photo, -1e4)
-        smoothing = self.label_smoothing
-        return (
-            F.cross_entropy(logits, target, label_smoothing=smoothing)
-            + F.cross_entropy(logits.T, target, label_smoothing=smoothing)
-        ) / 2
+        own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+        possible = (photo_ids[:, None] != photo_ids) | own
+        return (self._cross_entropy(logits, possible) + self._cross_entropy(logits.T, possible)) / 2
+
+    def _cross_entropy(self, logits: Tensor, possible: Tensor) -> Tensor:
+        """Of each row's own column among its `possible` ones, over which the smoothed share of the target is spread."""
+        log_share = logits.masked_fill(~possible, -torch.inf).log_softmax(1)
+        spread = log_share.masked_fill(~possible, 0).sum(1) / possible.sum(1)
+        return -((1 - self.label_smoothing) * log_share.diagonal() + self.label_smoothing * spread).mean()

@@ -30,7 +30,8 @@ def unit(n, seed):
     return Vectors(torch.nn.functional.normalize(torch.randn(n, 4, dtype=torch.double), dim=1))
 
 
-def test_contrastive_equals_a_loop_and_masks_the_same_photo():
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_contrastive_equals_a_loop_and_masks_the_same_photo(smoothing):
     sketches, photos = unit(5, 0), unit(5, 1)
     ids = torch.tensor([7, 8, 7, 9, 8])
     total = 0.0
@@ -42,8 +43,19 @@ def test_contrastive_equals_a_loop_and_masks_the_same_photo():
                 return float(sketches.vector[a] @ photos.vector[b])
 
             others = [j for j in range(5) if j == i or ids[j] != ids[i]]
-            total -= math.log(math.exp(cosine(i) / 0.1) / sum(math.exp(cosine(j) / 0.1) for j in others)) / 10
-    assert float(ContrastiveLoss(temperature=0.1)(Euclid(), sketches, photos, ids)) == pytest.approx(total, rel=1e-6)
+            whole = sum(math.exp(cosine(j) / 0.1) for j in others)
+            for j in others:
+                target = (1 - smoothing) * (j == i) + smoothing / len(others)
+                total -= target * math.log(math.exp(cosine(j) / 0.1) / whole) / 10
+    loss = ContrastiveLoss(temperature=0.1, label_smoothing=smoothing)
+    assert float(loss(Euclid(), sketches, photos, ids)) == pytest.approx(total, rel=1e-6)
+
+
+def test_smoothing_keeps_gradients_finite_where_pairs_are_masked():
+    photos = Vectors(unit(4, 1).vector.requires_grad_())
+    ContrastiveLoss(0.03, 0.1)(Euclid(), unit(4, 0), photos, torch.tensor([1, 1, 1, 2])).backward()
+    assert photos.vector.grad.isfinite().all()
+    assert photos.vector.grad.abs().sum() > 0
 
 
 HINGES = [

@@ -60,8 +60,15 @@ def stem_of(method: str, detail: str = "full", regions: int = 16) -> str:
 
 
 def label_of(stem: str) -> str:
-    """The row that experiments of a name fill, e.g. "Proposed"; the name itself where there is none."""
-    return next((label for label, name in ROWS.items() if name == stem), stem)
+    """What experiments of a name are called: the row they fill, e.g. "Proposed", or one with what differs from it.
+
+    "proposed_k8" is "Proposed, 8 regions", "b_siamese_coarse" is "B-Siamese, coarse". A name without a row stays.
+    """
+    labels = {name: label for label, name in reversed(ROWS.items())}  # of two rows of one system, the first
+    for variant, suffix in (DETAILS | {f"{k} regions": suffix for k, suffix in REGIONS.items()}).items():
+        if suffix and stem not in labels and (name := stem.removesuffix(suffix)) != stem and name in labels:
+            return f"{labels[name]}, {variant}"
+    return labels.get(stem, stem)
 
 
 def stem_of_experiment(experiment: str) -> str:

@@ -7,13 +7,14 @@ from argparse import Namespace
 from pathlib import Path
 
 from fgsbir.arguments import CommandParser
+from fgsbir.data.records import PhotoRecord
 from fgsbir.errors import InputError
 from fgsbir.search.build import add_photos, folder_photos, split_photos
 from fgsbir.search.distil import distil, photo_vectors
 from fgsbir.search.first_stage import BACKEND_HELP, open_first_stage
 from fgsbir.search.index import MANIFEST, IndexWriter, Manifest, PhotoIndex, Recall
 from fgsbir.search.measure import measure_recall, own_queries
-from fgsbir.search.model import PhotoReader, Run
+from fgsbir.search.model import USUAL_MARGIN, PhotoReader, Run
 from fgsbir.search.searcher import Searcher
 
 
@@ -70,10 +71,11 @@ def _update(options: Namespace) -> None:
     adds = options.photos is not None or options.split is not None
     if adds or options.remove or options.distil or options.backend is not None:
         loaded = _run(options) if adds or options.distil else None
-        margin = loaded.margin() if loaded is not None and not (out / MANIFEST).exists() else None
+        chosen = _chosen(loaded, options) if loaded is not None and adds else None
+        margin = _margin(loaded) if loaded is not None and not (out / MANIFEST).exists() else None
         with IndexWriter(out, loaded.model if loaded else None, margin) as writer:
-            if loaded is not None and adds:
-                _add(writer, loaded, options)
+            if loaded is not None and chosen is not None:
+                _add(writer, loaded, *chosen, options)
             writer.remove(options.remove)
             index = PhotoIndex(out)
             if loaded is not None and options.distil:
@@ -100,12 +102,25 @@ def _run(options: Namespace) -> Run:
     return Run.load(Path(Manifest.read(options.out).model.run))
 
 
-def _add(writer: IndexWriter, loaded: Run, options: Namespace) -> None:
-    """Adds the photos of the folder or the split, and tells what became of them."""
+def _chosen(loaded: Run, options: Namespace) -> tuple[list[PhotoRecord], PhotoReader]:
+    """The photos of the folder or the split, and what reads them; before there is an index, for they may be missing."""
     if options.photos is not None:
-        records, reader = folder_photos(options.photos), PhotoReader(loaded)
-    else:
-        records, reader = split_photos(loaded, options.split)
+        return folder_photos(options.photos), PhotoReader(loaded)
+    return split_photos(loaded, options.split)
+
+
+def _margin(loaded: Run) -> float | None:
+    """The run's margin, or the usual one, with a line, where the run's sketches are not on this machine."""
+    try:
+        return loaded.margin()
+    except InputError as error:
+        note = f"drawings will have a margin of {USUAL_MARGIN}, which may not be that of the sketches of the run"
+        print(f"fgsbir index: {note}: {error}", file=sys.stderr)
+        return USUAL_MARGIN
+
+
+def _add(writer: IndexWriter, loaded: Run, records: list[PhotoRecord], reader: PhotoReader, options: Namespace) -> None:
+    """Adds photos, and tells what became of them."""
     added = add_photos(writer, loaded, records, reader, options.precision)
     gone = sorted(set(writer.photos) - {record.id for record in records}) if options.prune else []
     writer.remove(gone)

@@ -34,6 +34,8 @@ from fgsbir.systems.base import System
 
 THUMBNAIL = 224
 """Side of a thumbnail, in pixels."""
+USUAL_MARGIN = 0.1
+"""Free space about the ink where the sketches of a run cannot be asked; that of generated sketches and others."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,13 @@ class Run:
 
         Sketches of objects are centred and of one size in the datasets that have them, and a drawing should be put in
         front of the system as it knows them. Where a sketch lies on a screen matters, and stays.
+
+        Raises:
+            InputError: if the dataset is not on this machine.
         """
-        try:
-            sketches = [record.sketch for record in self.data.records.split_sketches("train")]
-        except InputError:  # the dataset is not on this machine
-            sketches = []
+        sketches = [record.sketch for record in self.data.records.split_sketches("train")]
         if not sketches:
-            return 0.1
+            return USUAL_MARGIN
         placed = np.array([_placement(sketch) for sketch in sketches])
         typical = np.median(placed, axis=0)
         alike = (np.abs(placed - typical) < 0.01).all(1).mean() > 0.95

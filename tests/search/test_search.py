@@ -26,7 +26,7 @@ from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
 from fgsbir.search.measure import measure_recall, places_in, recall_curve
-from fgsbir.search.model import Run, placed
+from fgsbir.search.model import USUAL_MARGIN, Run, placed
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
 from fgsbir.sketch.raster import rasterise
@@ -106,6 +106,30 @@ def test_a_drawing_on_another_canvas_finds_the_same(tmp_path, run_path):
     assert np.allclose([hit.distance for hit in there], [hit.distance for hit in here], atol=1e-3)
     assert placed(sketch, searcher.index.manifest.margin) is sketch  # a sketch of the dataset stays as it is
     assert placed(small, None) is small
+
+
+@pytest.fixture
+def run_elsewhere(tmp_path, monkeypatch):
+    """A run whose dataset is not on this machine."""
+    monkeypatch.delenv("FGSBIR_DATA", raising=False)
+    source = {"class_path": "fgsbir.data.sources.ChairV2", "init_args": {"root": str(tmp_path)}}
+    return make_run(tmp_path / "elsewhere", model(), source=source)
+
+
+def test_a_split_that_is_not_here_leaves_no_index(tmp_path, run_elsewhere, capsys):
+    assert main(["index", "--split", "test", "--run", str(run_elsewhere), "--out", str(tmp_path / "i")]) == 2
+    assert "ChairV2_Coordinate" in capsys.readouterr().err
+    assert not (tmp_path / "i").exists()
+
+
+def test_photos_are_indexed_where_the_runs_sketches_are_not(tmp_path, run_elsewhere, photos, capsys):
+    index(photos, "--run", run_elsewhere, "--out", tmp_path / "i")
+    notes = [line for line in capsys.readouterr().err.splitlines() if "margin" in line]
+    assert len(notes) == 1
+    assert "ChairV2_Coordinate" in notes[0]
+    assert PhotoIndex(tmp_path / "i").manifest.margin == USUAL_MARGIN
+    index(photos, "--out", tmp_path / "i")  # it has its margin now
+    assert "margin" not in capsys.readouterr().err
 
 
 def test_photos_of_a_folder_are_found_by_their_paths(tmp_path, run_path, photos, capsys):

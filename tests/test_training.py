@@ -17,6 +17,7 @@ from tiny import EMA, PROPOSED, TINY
 
 from fgsbir.cli import main
 from fgsbir.retrieval.ranking import load_ranking
+from fgsbir.runs.environment import hardware
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.reload import build
 from fgsbir.runs.table import write_runs_csv
@@ -221,6 +222,7 @@ def test_an_experiment_trained_as_another_is_only_tested(tmp_path, write_config,
     assert command("fit", "--config", coarse) == 0
     training = run_folder(tmp_path, "full")  # fitted as the other one
     assert not (tmp_path / "runs" / "coarse").exists()
+    training.env.write_text(json.dumps(training.read_env() | {"cores": 99, "cpu": "Trainer", "memory_gib": None}))
     before = {path: path.stat().st_mtime_ns for path in training.path.rglob("*") if path.is_file()}
     assert "test_detail: full" in training.config.read_text()
     assert command("test", "--config", coarse) == 0
@@ -231,6 +233,9 @@ def test_an_experiment_trained_as_another_is_only_tested(tmp_path, write_config,
     assert (result.experiment, result.config_hash) == ("coarse", run.path.name.split("-")[0])
     assert result.best_epoch == torch.load(training.best_checkpoint, weights_only=True)["epoch"]
     assert result.train_seconds > 0
+    assert result.train_hardware == "99 x Trainer"  # as the training noted it, on another machine
+    assert result.hardware == hardware()
+    assert run.read_env() == training.read_env()
     assert run.read_metrics() == training.read_metrics()
     assert "test_detail: coarse++" in run.config.read_text()
     again = write_config("again", data=less)  # the same by hand

@@ -175,7 +175,8 @@ def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
         ("Gallery photos", f"{first.n_gallery:,}"),
         ("Split", first.split_hash),
         ("Runs", f"{len(results)}, seeds {', '.join(map(str, sorted({result.seed for result in results})))}"),
-        ("Hardware", values(lambda result: result.hardware)),
+        ("Tested on", values(lambda result: result.hardware)),
+        ("Trained on", values(lambda result: result.train_hardware or result.hardware)),
         ("Commit", values(lambda result: (result.commit or "unknown")[:7])),
         ("torch", values(lambda result: result.versions.get("torch", "unknown"))),
     )

@@ -29,14 +29,16 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
         Column("Test", "MiB", ("peak_memory_mib", "peak_memory_mib_sd")),
         Column("Training", "s", ("train_seconds", "train_seconds_sd")),
     )
-    hardware = sorted({run.result.hardware for group in groups for run in group.runs})
+    results = [run.result for group in groups for run in group.runs]
+    tested = {result.hardware for result in results}
+    trained = {result.train_hardware or result.hardware for result in results}  # older versions did not note it
     notes = (
         "FLOPs of convolutions and matrix products, to encode a sketch of 10 strokes, to encode a photo with the "
         "experiment's number of regions, and to match the two; distances between vectors count 0.",
         f"ms a query: to encode a test sketch and match it with the whole gallery of {groups[0].first.n_gallery:,} "
         "encoded photos, in batches. MiB: the peak until the end of the test, of the GPU's tensors, else of the "
         "process. Means ± deviations over seeds; an empty cell was not measured.",
-        f"Hardware: {'; '.join(hardware)}.",
+        f"Tested on {'; '.join(sorted(tested))}. Trained on {'; '.join(sorted(trained))}.",
     )
     return Table(
         "costs",

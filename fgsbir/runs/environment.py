@@ -36,24 +36,34 @@ def environment(weights: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpu": _cpu_model(),
-        "cores": usable_cores(),
-        "memory_gib": usable_memory_gib(),
-        "gpus": _gpu_names(),
+        **_machine(),
         "versions": versions(),
         "commit": git_commit(),
         "weights": [{**item, "source": _without_folder(str(item["source"]))} for item in weights],
     }
 
 
-def hardware() -> str:
-    """This machine in one line, e.g. `2 x AMD EPYC, 24 GiB`, followed by its GPUs."""
-    gpus = _gpu_names()
-    memory = usable_memory_gib()
-    parts = [f"{usable_cores()} x {_cpu_model()}"]
-    parts += [f"{memory} GiB"] if memory is not None else []
-    parts += [f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)]
+def hardware(recorded: Mapping[str, Any] | None = None) -> str:
+    """A machine in one line, e.g. `2 x AMD EPYC, 24 GiB`, followed by its GPUs.
+
+    Args:
+        recorded: what `environment` found there; this machine by default.
+    """
+    machine = _machine() if recorded is None else recorded
+    parts = [f"{machine['cores']} x {machine['cpu']}"]
+    parts += [f"{machine['memory_gib']} GiB"] if machine["memory_gib"] is not None else []
+    parts += [f"{machine['gpus'].count(name)} x {name}" for name in dict.fromkeys(machine["gpus"])]
     return ", ".join(parts)
+
+
+def _machine() -> dict[str, Any]:
+    """What `hardware` makes a line of."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": usable_cores(),
+        "memory_gib": usable_memory_gib(),
+        "gpus": _gpu_names(),
+    }
 
 
 def versions() -> dict[str, str]:

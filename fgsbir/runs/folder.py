@@ -154,7 +154,7 @@ class Result:
         parameters: number of trainable parameters.
         commit: of fgsbir; None outside a checkout.
         config_hash: of the resolved configuration.
-        hardware: one line.
+        hardware: one line, of the machine of the test.
         versions: of fgsbir and the packages that decide the result.
         finished: UTC, ISO 8601.
         all_parameters: frozen ones included. This and the next are None in a result of an earlier version.
@@ -162,6 +162,7 @@ class Result:
         pair_flops: to match the two.
         query_ms: time a test query, in milliseconds: to encode it, and to match it with the whole gallery.
         peak_memory_mib: until the end of the test, of the GPU's tensors, else of the process.
+        train_hardware: one line, of the machine of the training; None if it was not trained here.
     """
 
     system: str
@@ -193,6 +194,7 @@ class Result:
     pair_flops: int | None = None
     query_ms: float | None = None
     peak_memory_mib: float | None = None
+    train_hardware: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The figures by name, in the order above."""

@@ -56,14 +56,14 @@ class RunRecorder(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves what was asked for and what it runs on."""
         if trainer.is_global_zero:
-            self._describe(pl_module)
+            assert isinstance(pl_module, System)
+            self._save_config()
+            self.run.write_env(pl_module.weights_origin())
 
-    def _describe(self, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, System)
+    def _save_config(self) -> None:
         if not self.run.config.exists():
             with atomic_write(self.run.config) as file:
                 file.write(self.config.encode())
-        self.run.write_env(pl_module.weights_origin())
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
@@ -108,8 +108,9 @@ class RunRecorder(Callback):
             query_ids=np.array([queries.sketches[i].id for i in order]),
             gallery_ids=np.array([photo.id for photo in gallery.photos]),
         )
-        if not self.run.config.exists():  # a system without training
-            self._describe(pl_module)
+        self._save_config()
+        if not self.run.env.exists():  # a system without training
+            self.run.write_env(pl_module.weights_origin())
         self.run.write_ranking(ranking)
         self.run.write_thumbnails(_thumbnails(gallery), _thumbnails(queries)[order])
         if isinstance(pl_module, Explainable):
@@ -146,14 +147,19 @@ class RunRecorder(Callback):
         )
 
     def _trained(self) -> dict[str, Any]:
-        """What the training of the tested checkpoint left: its epoch, its validation figure, the time it took."""
+        """What the training of the tested checkpoint left: its epoch and validation figure, its time and machine."""
         if not self.run.best_checkpoint.exists():
-            return {"val_acc1": None, "best_epoch": None, "train_seconds": None}
+            return dict.fromkeys(("val_acc1", "best_epoch", "train_seconds", "train_hardware"))
         epoch = int(torch.load(self.run.best_checkpoint, map_location="cpu", weights_only=True)["epoch"])
         last = torch.load(self.run.last_checkpoint, map_location="cpu", weights_only=True)
         figures = {row["epoch"]: row for row in self.run.read_metrics()}
         seconds = last["callbacks"].get(type(self).__qualname__, {}).get("train_seconds")
-        return {"val_acc1": figures[epoch]["val/acc1"], "best_epoch": epoch, "train_seconds": seconds}
+        return {
+            "val_acc1": figures[epoch]["val/acc1"],
+            "best_epoch": epoch,
+            "train_seconds": seconds,
+            "train_hardware": hardware(self.run.read_env()),
+        }
 
 
 def _thumbnails(dataset: SketchDataset | PhotoDataset) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -44,11 +44,12 @@ COLUMNS = {
     "query_ms": ".3f",
     "peak_memory_mib": ".0f",
     "versions": "s",
+    "train_hardware": "s",
 }
 """Columns in order, each with the format of its values; a value that is not known (None) is an empty field."""
 
 _LATER = tuple(COLUMNS)[tuple(COLUMNS).index("finished") + 1 :]
-"""Columns that the first tables do not have."""
+"""Columns that came later: an older table has the first of them, or none."""
 _OPTIONAL = frozenset({"val_acc1", "best_epoch", "train_seconds", "commit", "torch", *_LATER})
 _READ = {"s": str, "d": int, "f": float}
 
@@ -99,7 +100,7 @@ def read_runs_csv(path: Path) -> list[Row]:
             header, *lines = [*csv.reader(file)] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"cannot be read ({error})", "check the path or write it again") from None
-    if header not in (list(COLUMNS), [name for name in COLUMNS if name not in _LATER]):
+    if header != list(COLUMNS)[: len(header)] or len(header) < len(COLUMNS) - len(_LATER):
         raise InputError(path, "its columns are not those of a table of runs", "delete it and write it again")
     rows = []
     for number, line in enumerate(lines, start=2):

@@ -49,6 +49,8 @@ def test_hardware_is_one_line_with_equal_gpus_counted(monkeypatch: pytest.Monkey
     monkeypatch.setattr("fgsbir.runs.environment.usable_memory_gib", lambda: 128)
     monkeypatch.setattr("fgsbir.runs.environment._gpu_names", lambda: ["H200", "A100", "H200"])
     assert hardware() == "16 x AMD EPYC, 128 GiB, 2 x H200, 1 x A100"
+    elsewhere = environment() | {"cores": 4, "memory_gib": None, "gpus": []}
+    assert hardware(elsewhere) == "4 x AMD EPYC"
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -18,15 +18,15 @@ def save(root: Path, result: Result) -> None:
 def test_a_row_in_full(tmp_path: Path, make_result: MakeResult) -> None:
     costs = {"all_parameters": 23000064, "sketch_flops": 5 * 10**9, "photo_flops": 51 * 10**8, "pair_flops": 27 * 10**6}
     unknown = dict.fromkeys(("val_acc1", "best_epoch", "commit", "peak_memory_mib"))
-    save(tmp_path / "runs", make_result(query_ms=41.23456, **costs, **unknown))
+    save(tmp_path / "runs", make_result(query_ms=41.23456, train_hardware="8 x GPU host", **costs, **unknown))
     write_runs_csv(tmp_path / "runs", tmp_path / "runs.csv")
     assert (tmp_path / "runs.csv").read_text() == (
         "system,dataset,recipe,seed,n_test,n_gallery,split_hash,acc1,acc5,acc10,mean_rank,mrr,val_acc1,best_epoch,"
         "train_seconds,test_seconds,parameters,commit,config_hash,experiment,hardware,torch,finished,all_parameters,"
-        "sketch_flops,photo_flops,pair_flops,query_ms,peak_memory_mib,versions\n"
+        "sketch_flops,photo_flops,pair_flops,query_ms,peak_memory_mib,versions,train_hardware\n"
         "proposed,chair_v2,paper,0,323,100,0123abcd,62.46,85.00,90.71,3.14,0.7123,,,"
         '3600.2,7.0,23000000,,12345678,chair_v2/proposed,"2 x AMD EPYC, 24 GiB",2.9.1,2025-11-24T00:00:00+00:00,'
-        "23000064,5000000000,5100000000,27000000,41.235,,fgsbir 0.1.0; torch 2.9.1\n"
+        "23000064,5000000000,5100000000,27000000,41.235,,fgsbir 0.1.0; torch 2.9.1,8 x GPU host\n"
     )
 
 
@@ -86,19 +86,20 @@ def test_results_of_several_machines_add_up(tmp_path: Path, make_result: MakeRes
     assert len(rows) == 4
 
 
-def test_a_table_of_the_first_version_is_read_and_gets_the_later_columns(
-    tmp_path: Path, make_result: MakeResult
+@pytest.mark.parametrize("last", ["finished", "query_ms"])
+def test_a_table_of_an_earlier_version_is_read_and_gets_the_later_columns(
+    tmp_path: Path, make_result: MakeResult, last: str
 ) -> None:
     out = tmp_path / "runs.csv"
     save(tmp_path / "runs", make_result(query_ms=2.0))
     (new,) = write_runs_csv(tmp_path / "runs", out)
     with out.open(newline="") as file:
-        lines = [line[: list(COLUMNS).index("finished") + 1] for line in csv.reader(file)]
+        lines = [line[: list(COLUMNS).index(last) + 1] for line in csv.reader(file)]
     with out.open("w", newline="") as file:
         csv.writer(file).writerows(lines)
     (old,) = read_runs_csv(out)
     assert old["acc1"] == 62.46
-    assert {name for name in old if old[name] is None} >= {"query_ms", "versions", "all_parameters"}
+    assert {name for name in old if old[name] is None} >= {"peak_memory_mib", "versions", "train_hardware"}
     (tmp_path / "empty").mkdir()
     write_runs_csv(tmp_path / "empty", out)
     assert out.read_text().splitlines()[0].split(",") == list(COLUMNS)

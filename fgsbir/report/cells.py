@@ -23,11 +23,7 @@ METHODS = {
 }
 """Rows of tables 1 and 2, by the name of the experiment file. Two rows are one system: their scores are equal."""
 
-OWN = {
-    "Layout-Siamese": "layout_siamese",
-    "B-Siamese, 256 pixels": "b_siamese_256",
-    "Proposed, 256 pixels": "proposed_256",
-}
+OWN = {"Layout-Siamese": "layout_siamese"}
 """Rows that the paper has not, below those of table 1 where they were run."""
 
 ROWS = METHODS | OWN

@@ -27,7 +27,7 @@ from fgsbir.experiments import backbone_words, load_experiment
 from fgsbir.runs.environment import is_first_process
 from fgsbir.runs.folder import RunFolder, config_hash
 from fgsbir.runs.recorder import RunRecorder
-from fgsbir.runs.reload import load_backbone
+from fgsbir.runs.reload import load_backbone, read_weights
 from fgsbir.sweep.process import fgsbir as command_line
 from fgsbir.sweep.process import start
 from fgsbir.systems.base import System
@@ -202,7 +202,7 @@ class FgsbirCLI(LightningCLI):
         Another process that does is waited for, and what it finished is not done again.
 
         Raises:
-            InputError: if a system is to be evaluated that was never trained.
+            InputError: if a system is to be evaluated that was never trained, or the checkpoint is damaged.
         """
         fits = self.subcommand == "fit"
         checkpoint = self.training.last_checkpoint if fits else self.training.best_checkpoint
@@ -222,6 +222,7 @@ class FgsbirCLI(LightningCLI):
             if fits and self.backbone is not None and not checkpoint.exists() and not config.trainer.fast_dev_run:
                 self._take_over_backbone(self.backbone)
         if config.ckpt_path is None and checkpoint.exists():
+            read_weights(checkpoint, "delete it: the training then begins anew" if fits else "train again")
             config.ckpt_path = str(checkpoint)
 
     def _take_over_backbone(self, run: RunFolder) -> None:

@@ -204,6 +204,28 @@ def test_test_before_fit_says_so(write_config, tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_damaged_checkpoint_is_one_line_and_left_alone(write_config, tmp_path, capsys):
+    config = write_config()
+    assert command("fit", "--config", config) == 0
+    run = run_folder(tmp_path)
+    whole = {name: path.read_bytes() for name, path in (("fit", run.last_checkpoint), ("test", run.best_checkpoint))}
+    weightless = tmp_path / "weightless.ckpt"
+    torch.save({"epoch": 1}, weightless)
+    for name, path in (("fit", run.last_checkpoint), ("test", run.best_checkpoint)):
+        for content in (whole[name][: len(whole[name]) // 2], b"", b"not a checkpoint", weightless.read_bytes()):
+            path.write_bytes(content)
+            capsys.readouterr()
+            assert command(name, "--config", config) == 2
+            error = capsys.readouterr().err.strip()
+            assert str(path) in error
+            assert "damaged" in error
+            assert "\n" not in error
+            assert path.read_bytes() == content
+            assert not run.result.exists()
+        path.write_bytes(whole[name])
+    assert command("test", "--config", config) == 0
+
+
 def test_base_files_are_merged_and_another_class_takes_no_arguments(tmp_path):
     from fgsbir.experiments import load_experiment
 

@@ -49,14 +49,31 @@ def load_backbone(system: System, run: RunFolder) -> None:
 
 def _load(module: nn.Module, checkpoint: Path, prefix: str = "") -> None:
     """Loads what a checkpoint has under a prefix."""
+    state = read_weights(checkpoint, "train again or copy it here")
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    except FileNotFoundError:
-        raise InputError(checkpoint, "no such file", "train again or copy it here") from None
-    except (OSError, EOFError, KeyError, TypeError, RuntimeError, UnpicklingError) as error:
+    except (TypeError, RuntimeError) as error:
         problem = f"it does not fit the configuration ({str(error).splitlines()[0]})"
         raise InputError(checkpoint, problem, "train again") from None
+
+
+def read_weights(checkpoint: Path, mend: str) -> dict[str, torch.Tensor]:
+    """The weights of a checkpoint, by name.
+
+    Args:
+        checkpoint: the file.
+        mend: what to do where it is missing or damaged.
+
+    Raises:
+        InputError: if it is.
+    """
+    try:
+        return dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+    except FileNotFoundError:
+        raise InputError(checkpoint, "no such file", mend) from None
+    except (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
+        problem = f"not a checkpoint, or damaged ({' '.join(str(error).split())[:100]})"
+        raise InputError(checkpoint, problem, mend) from None
 
 
 def build(config: Mapping[str, Any], where: object, mend: str) -> tuple[System, SketchPhotoData]:

@@ -71,11 +71,14 @@ def _update(options: Namespace) -> None:
     adds = options.photos is not None or options.split is not None
     if adds or options.remove or options.distil or options.backend is not None:
         loaded = _run(options) if adds or options.distil else None
-        chosen = _chosen(loaded, options) if loaded is not None and adds else None
-        margin = _margin(loaded) if loaded is not None and not (out / MANIFEST).exists() else None
+        chosen = margin = None
+        if loaded is not None and not (out / MANIFEST).exists():
+            if not adds:
+                raise InputError("--distil", "there is no index yet", "name photos, or --split, too")
+            chosen, margin = _chosen(loaded, options), _margin(loaded)
         with IndexWriter(out, loaded.model if loaded else None, margin) as writer:
-            if loaded is not None and chosen is not None:
-                _add(writer, loaded, *chosen, options)
+            if loaded is not None and adds:
+                _add(writer, loaded, *(chosen or _chosen(loaded, options)), options)
             writer.remove(options.remove)
             index = PhotoIndex(out)
             if loaded is not None and options.distil:
@@ -103,7 +106,7 @@ def _run(options: Namespace) -> Run:
 
 
 def _chosen(loaded: Run, options: Namespace) -> tuple[list[PhotoRecord], PhotoReader]:
-    """The photos of the folder or the split, and what reads them; before there is an index, for they may be missing."""
+    """The photos of the folder or split, and what reads them; a new index begins behind this: they may be missing."""
     if options.photos is not None:
         return folder_photos(options.photos), PhotoReader(loaded)
     return split_photos(loaded, options.split)

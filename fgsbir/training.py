@@ -27,7 +27,7 @@ from fgsbir.experiments import backbone_words, load_experiment
 from fgsbir.runs.environment import is_first_process
 from fgsbir.runs.folder import RunFolder, config_hash
 from fgsbir.runs.recorder import RunRecorder
-from fgsbir.runs.reload import load_backbone, read_weights
+from fgsbir.runs.reload import load_backbone, read_checkpoint
 from fgsbir.sweep.process import fgsbir as command_line
 from fgsbir.sweep.process import start
 from fgsbir.systems.base import System
@@ -222,8 +222,10 @@ class FgsbirCLI(LightningCLI):
             if fits and self.backbone is not None and not checkpoint.exists() and not config.trainer.fast_dev_run:
                 self._take_over_backbone(self.backbone)
         if config.ckpt_path is None and checkpoint.exists():
-            read_weights(checkpoint, "delete it: the training then begins anew" if fits else "train again")
             config.ckpt_path = str(checkpoint)
+        if config.ckpt_path is not None and (given := Path(str(config.ckpt_path))).is_file():
+            again = "delete it: the training then begins anew" if fits else f"delete {given.parent} and train again"
+            read_checkpoint(given, again)
 
     def _take_over_backbone(self, run: RunFolder) -> None:
         """Loads the backbone of the best checkpoint of another training, which is first made if it is missing.

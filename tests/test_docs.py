@@ -179,7 +179,7 @@ def test_results_are_those_of_the_committed_table(name):
     text = page(name)
     assert f"<!-- results: {SYSTEMS[name].name} -->" in text
     rows = read_runs_csv(ROOT / "results" / "runs.csv")
-    assert refreshed(PAGES / f"{name}.md", text, rows) == text, "run: fgsbir results --docs docs/systems"
+    assert refreshed(PAGES / f"{name}.md", text, rows) == text, "run: fgsbir results --docs docs"
 
 
 def test_experiments_readme_names_what_there_is():

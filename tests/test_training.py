@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from copy import deepcopy
@@ -211,8 +212,11 @@ def test_a_damaged_checkpoint_is_one_line_and_left_alone(write_config, tmp_path,
     whole = {name: path.read_bytes() for name, path in (("fit", run.last_checkpoint), ("test", run.best_checkpoint))}
     weightless = tmp_path / "weightless.ckpt"
     torch.save({"epoch": 1}, weightless)
+    tensor = tmp_path / "tensor.ckpt"
+    torch.save(torch.zeros(3), tensor)
     for name, path in (("fit", run.last_checkpoint), ("test", run.best_checkpoint)):
-        for content in (whole[name][: len(whole[name]) // 2], b"", b"not a checkpoint", weightless.read_bytes()):
+        cut = whole[name][: len(whole[name]) // 2]
+        for content in (cut, b"", b".\n", b"not a checkpoint", tensor.read_bytes(), weightless.read_bytes()):
             path.write_bytes(content)
             capsys.readouterr()
             assert command(name, "--config", config) == 2
@@ -222,8 +226,15 @@ def test_a_damaged_checkpoint_is_one_line_and_left_alone(write_config, tmp_path,
             assert "\n" not in error
             assert path.read_bytes() == content
             assert not run.result.exists()
+        assert {"fit": "delete it", "test": f"delete {run.checkpoints} and train again"}[name] in error
         path.write_bytes(whole[name])
+    run.best_checkpoint.write_bytes(b"")
+    shutil.rmtree(run.checkpoints)  # as the line says
+    assert command("fit", "--config", config) == 0
+    run.last_checkpoint.write_bytes(b"")  # a test needs nothing of it
     assert command("test", "--config", config) == 0
+    result = run.read_result()
+    assert (result.train_seconds, result.best_epoch is None) == (None, False)
 
 
 def test_base_files_are_merged_and_another_class_takes_no_arguments(tmp_path):
@@ -234,6 +245,24 @@ def test_base_files_are_merged_and_another_class_takes_no_arguments(tmp_path):
     (tmp_path / "deep" / "top.yaml").write_text("base: [../base.yaml]\na: {y: 3}\nloss: {class_path: B}\n")
     merged = load_experiment(tmp_path / "deep" / "top.yaml")
     assert merged == {"a": {"x": 1, "y": 3}, "loss": {"class_path": "B"}}
+
+
+def test_what_is_trained_elsewhere_stays_noted_there(write_config, tmp_path):
+    """As when a folder is copied from a GPU host and `fgsbir run` finishes it."""
+    config = write_config()
+    assert command("fit", "--config", config) == 0
+    run = run_folder(tmp_path)
+    noted = run.read_env() | {"cores": 99, "cpu": "Trainer", "memory_gib": None}
+    run.env.write_text(json.dumps(noted))
+    assert command("fit", "--config", config) == 0  # nothing left to train
+    assert run.read_env() == noted
+    assert command("test", "--config", config) == 0
+    assert run.read_result().train_hardware == "99 x Trainer"
+
+    run.result.unlink()
+    run.env.unlink()
+    assert command("test", "--config", config) == 0
+    assert run.read_result().train_hardware is None
 
 
 def test_an_experiment_trained_as_another_is_only_tested(tmp_path, write_config, capsys):

@@ -23,7 +23,14 @@ from fgsbir.report.formats import templates, write_table
 from fgsbir.report.gallery import Query, Shown, build_gallery
 from fgsbir.report.hierarchy import HierarchyView, build_hierarchy
 from fgsbir.report.paper_tables import REFERENCE, paper_tables
-from fgsbir.report.run_tables import cost_table, drawing_table, every_run, measured_while_drawing, region_table
+from fgsbir.report.run_tables import (
+    cost_table,
+    drawing_table,
+    every_run,
+    machines,
+    measured_while_drawing,
+    region_table,
+)
 from fgsbir.report.table import Table
 from fgsbir.retrieval.on_the_fly import SHARES
 from fgsbir.runs.folder import Result
@@ -175,8 +182,7 @@ def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
         ("Gallery photos", f"{first.n_gallery:,}"),
         ("Split", first.split_hash),
         ("Runs", f"{len(results)}, seeds {', '.join(map(str, sorted({result.seed for result in results})))}"),
-        ("Tested on", values(lambda result: result.hardware)),
-        ("Trained on", values(lambda result: result.train_hardware or result.hardware)),
+        *zip(("Tested on", "Trained on"), machines(results), strict=True),
         ("Commit", values(lambda result: (result.commit or "unknown")[:7])),
         ("torch", values(lambda result: result.versions.get("torch", "unknown"))),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fgsbir.report.cells import REGIONS, detail_of, stem_of
@@ -11,6 +13,7 @@ from fgsbir.report.paper_tables import accuracy, chance, facts
 from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
 from fgsbir.retrieval.on_the_fly import MOMENTS, drawing_scores
 from fgsbir.retrieval.ranking import bootstrap_interval, mean_interval, summarise
+from fgsbir.runs.folder import Result
 
 
 def cost_table(dataset: Dataset, recipe: str) -> Table | None:
@@ -29,16 +32,14 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
         Column("Test", "MiB", ("peak_memory_mib", "peak_memory_mib_sd")),
         Column("Training", "s", ("train_seconds", "train_seconds_sd")),
     )
-    results = [run.result for group in groups for run in group.runs]
-    tested = {result.hardware for result in results}
-    trained = {result.train_hardware or result.hardware for result in results}  # older versions did not note it
+    tested, trained = machines([run.result for group in groups for run in group.runs])
     notes = (
         "FLOPs of convolutions and matrix products, to encode a sketch of 10 strokes, to encode a photo with the "
         "experiment's number of regions, and to match the two; distances between vectors count 0.",
         f"ms a query: to encode a test sketch and match it with the whole gallery of {groups[0].first.n_gallery:,} "
         "encoded photos, in batches. MiB: the peak until the end of the test, of the GPU's tensors, else of the "
         "process. Means ± deviations over seeds; an empty cell was not measured.",
-        f"Tested on {'; '.join(sorted(tested))}. Trained on {'; '.join(sorted(trained))}.",
+        f"Tested on {tested}. Trained on {trained}.",
     )
     return Table(
         "costs",
@@ -48,6 +49,15 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
         (tuple(_cost_row(dataset, g) for g in groups),),
         notes,
     )
+
+
+def machines(results: Sequence[Result]) -> tuple[str, str]:
+    """Where runs were tested, and where those that were trained were trained, each in one line."""
+    tested = {result.hardware for result in results}
+    trained = {result.train_hardware for result in results if result.best_epoch is not None}
+    named = sorted(name for name in trained if name is not None)
+    named += ["what an earlier version did not note"] if None in trained else []
+    return "; ".join(sorted(tested)), "; ".join(named) or "nothing: they learn nothing"
 
 
 def _cost_row(dataset: Dataset, group: Group) -> Row:

@@ -5,7 +5,7 @@ runs/<experiment>/<config hash>-s<seed>/
     env.json          machine, versions, weights
     wandb_id          its name at Weights & Biases, if it is logged there
     metrics.csv       figures of every epoch
-    checkpoints/      best.ckpt (highest validation acc@1), last.ckpt (to resume from)
+    checkpoints/      best.ckpt (highest MRR on val), last.ckpt (to resume from)
     ranking.npz       the test ranking
     thumbnails.npz    small pictures of the test split, for galleries
     hierarchy.json    fusion trees of a few pairs
@@ -162,7 +162,8 @@ class Result:
         pair_flops: to match the two.
         query_ms: time a test query, in milliseconds: to encode it, and to match it with the whole gallery.
         peak_memory_mib: until the end of the test, of the GPU's tensors, else of the process.
-        train_hardware: one line, of the machine of the training; None if it was not trained here.
+        train_hardware: one line, of the machine of the training, of its last part if it was resumed; None where it is
+            not known.
     """
 
     system: str
@@ -259,7 +260,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """metrics.csv, written by Lightning's CSV logger."""
+        """metrics.csv, written after every epoch."""
         return self.path / "metrics.csv"
 
     @property
@@ -274,7 +275,7 @@ class RunFolder:
 
     @property
     def best_checkpoint(self) -> Path:
-        """The checkpoint with the highest validation acc@1, the one that is tested."""
+        """The checkpoint with the highest MRR on `val`, the one that is tested."""
         return self.checkpoints / "best.ckpt"
 
     @property

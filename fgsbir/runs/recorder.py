@@ -15,10 +15,12 @@ from lightning import Callback, LightningModule, Trainer
 
 from fgsbir.data.datamodule import SketchPhotoData
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
+from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.retrieval.ranking import Ranking, summarise
 from fgsbir.runs.environment import git_commit, hardware, versions
 from fgsbir.runs.folder import THUMBNAIL_SIZE, Result, RunFolder
+from fgsbir.runs.reload import read_checkpoint
 from fgsbir.systems.base import System
 from fgsbir.systems.cost import STROKES, measure, peak_memory
 from fgsbir.systems.explanation import Explainable
@@ -54,10 +56,14 @@ class RunRecorder(Callback):
         self.train_seconds = state_dict["train_seconds"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves what was asked for and what it runs on."""
+        """Saves what was asked for."""
+        if trainer.is_global_zero:
+            self._save_config()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves what it runs on, unless there is nothing left to train."""
         if trainer.is_global_zero:
             assert isinstance(pl_module, System)
-            self._save_config()
             self.run.write_env(pl_module.weights_origin())
 
     def _save_config(self) -> None:
@@ -109,13 +115,13 @@ class RunRecorder(Callback):
             gallery_ids=np.array([photo.id for photo in gallery.photos]),
         )
         self._save_config()
+        trained = self._trained()
         if not self.run.env.exists():  # a system without training
             self.run.write_env(pl_module.weights_origin())
         self.run.write_ranking(ranking)
         self.run.write_thumbnails(_thumbnails(gallery), _thumbnails(queries)[order])
         if isinstance(pl_module, Explainable):
             self.run.write_hierarchy(_explanations(pl_module, pl_module.device, queries, gallery, ranking, order))
-        trained = self._trained()
         cost = measure(pl_module, data.rendering, STROKES, data.rendering.num_regions)
         figures: dict[str, Any] = summarise(ranking.ranks)
         self.run.write_result(
@@ -151,14 +157,18 @@ class RunRecorder(Callback):
         if not self.run.best_checkpoint.exists():
             return dict.fromkeys(("val_acc1", "best_epoch", "train_seconds", "train_hardware"))
         epoch = int(torch.load(self.run.best_checkpoint, map_location="cpu", weights_only=True)["epoch"])
-        last = torch.load(self.run.last_checkpoint, map_location="cpu", weights_only=True)
         figures = {row["epoch"]: row for row in self.run.read_metrics()}
-        seconds = last["callbacks"].get(type(self).__qualname__, {}).get("train_seconds")
+        try:
+            last = read_checkpoint(self.run.last_checkpoint, "")
+        except InputError:  # the test needs nothing of it
+            seconds = None
+        else:
+            seconds = last["callbacks"].get(type(self).__qualname__, {}).get("train_seconds")
         return {
             "val_acc1": figures[epoch]["val/acc1"],
             "best_epoch": epoch,
             "train_seconds": seconds,
-            "train_hardware": hardware(self.run.read_env()),
+            "train_hardware": hardware(self.run.read_env()) if self.run.env.exists() else None,
         }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
@@ -49,16 +48,21 @@ def load_backbone(system: System, run: RunFolder) -> None:
 
 def _load(module: nn.Module, checkpoint: Path, prefix: str = "") -> None:
     """Loads what a checkpoint has under a prefix."""
-    state = read_weights(checkpoint, "train again or copy it here")
+    state = read_checkpoint(checkpoint, _mend(checkpoint))["state_dict"]
     try:
         module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     except (TypeError, RuntimeError) as error:
         problem = f"it does not fit the configuration ({str(error).splitlines()[0]})"
-        raise InputError(checkpoint, problem, "train again") from None
+        raise InputError(checkpoint, problem, _mend(checkpoint)) from None
 
 
-def read_weights(checkpoint: Path, mend: str) -> dict[str, torch.Tensor]:
-    """The weights of a checkpoint, by name.
+def _mend(checkpoint: Path) -> str:
+    # What is trained already is not trained again, so the folder has to go first.
+    return f"copy it here, or delete {checkpoint.parent} and train again"
+
+
+def read_checkpoint(checkpoint: Path, mend: str) -> dict[str, Any]:
+    """What a checkpoint holds, the weights under `state_dict`.
 
     Args:
         checkpoint: the file.
@@ -68,12 +72,15 @@ def read_weights(checkpoint: Path, mend: str) -> dict[str, torch.Tensor]:
         InputError: if it is.
     """
     try:
-        return dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(checkpoint, "no such file", mend) from None
-    except (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
+    except Exception as error:  # the reader of damaged bytes raises nearly anything
         problem = f"not a checkpoint, or damaged ({' '.join(str(error).split())[:100]})"
         raise InputError(checkpoint, problem, mend) from None
+    if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
+        raise InputError(checkpoint, "not a checkpoint, or damaged (no weights in it)", mend)
+    return found
 
 
 def build(config: Mapping[str, Any], where: object, mend: str) -> tuple[System, SketchPhotoData]:

@@ -29,10 +29,14 @@ def test_costs_are_those_of_the_results(tmp_path):
 
 def test_machines_of_tests_and_trainings_stand_below_their_costs(tmp_path):
     write_run(tmp_path, "Near", 0, train_hardware="1 x Trainer")
-    write_run(tmp_path, "Near", 1)  # of an earlier version
+    write_run(tmp_path, "Near", 1, best_epoch=None)  # learns nothing
     (dataset,) = load_runs(tmp_path)
-    note = cost_table(dataset, "modern").notes[-1]
-    assert note == "Tested on 2 x Test CPU, 8 GiB. Trained on 1 x Trainer; 2 x Test CPU, 8 GiB."
+    assert cost_table(dataset, "modern").notes[-1] == "Tested on 2 x Test CPU, 8 GiB. Trained on 1 x Trainer."
+    write_run(tmp_path, "Near", 2, hardware="Another")  # of an earlier version
+    (dataset,) = load_runs(tmp_path)
+    assert cost_table(dataset, "modern").notes[-1] == (
+        "Tested on 2 x Test CPU, 8 GiB; Another. Trained on 1 x Trainer; what an earlier version did not note."
+    )
 
 
 def test_costs_of_an_earlier_version_are_empty(tmp_path):

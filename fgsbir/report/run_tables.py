@@ -56,8 +56,8 @@ def machines(results: Sequence[Result]) -> tuple[str, str]:
     tested = {result.hardware for result in results}
     trained = {result.train_hardware for result in results if result.best_epoch is not None}
     named = sorted(name for name in trained if name is not None)
-    named += ["what an earlier version did not note"] if None in trained else []
-    return "; ".join(sorted(tested)), "; ".join(named) or "nothing: they learn nothing"
+    named += ["not noted (earlier versions)"] if None in trained else []
+    return "; ".join(sorted(tested)), "; ".join(named) or "none"
 
 
 def _cost_row(dataset: Dataset, group: Group) -> Row:

@@ -35,7 +35,7 @@ def test_machines_of_tests_and_trainings_stand_below_their_costs(tmp_path):
     write_run(tmp_path, "Near", 2, hardware="Another")  # of an earlier version
     (dataset,) = load_runs(tmp_path)
     assert cost_table(dataset, "modern").notes[-1] == (
-        "Tested on 2 x Test CPU, 8 GiB; Another. Trained on 1 x Trainer; what an earlier version did not note."
+        "Tested on 2 x Test CPU, 8 GiB; Another. Trained on 1 x Trainer; not noted (earlier versions)."
     )
 
 

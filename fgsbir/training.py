@@ -224,8 +224,7 @@ class FgsbirCLI(LightningCLI):
         if config.ckpt_path is None and checkpoint.exists():
             config.ckpt_path = str(checkpoint)
         if config.ckpt_path is not None and (given := Path(str(config.ckpt_path))).is_file():
-            again = "delete it: the training then begins anew" if fits else f"delete {given.parent} and train again"
-            read_checkpoint(given, again)
+            read_checkpoint(given, "delete it: the training then begins anew" if fits else None)
 
     def _take_over_backbone(self, run: RunFolder) -> None:
         """Loads the backbone of the best checkpoint of another training, which is first made if it is missing.

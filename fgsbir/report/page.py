@@ -172,7 +172,7 @@ def _as_folder(name: str) -> str:
 
 def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
     """How the runs of one dataset were measured."""
-    first = results[0]
+    first, (tested, trained) = results[0], machines(results)
 
     def values(of: Callable[[Result], str]) -> str:
         return "; ".join(sorted({of(result) for result in results}))
@@ -182,7 +182,8 @@ def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
         ("Gallery photos", f"{first.n_gallery:,}"),
         ("Split", first.split_hash),
         ("Runs", f"{len(results)}, seeds {', '.join(map(str, sorted({result.seed for result in results})))}"),
-        *zip(("Tested on", "Trained on"), machines(results), strict=True),
+        ("Tested on", tested),
+        ("Trained on", trained),
         ("Commit", values(lambda result: (result.commit or "unknown")[:7])),
         ("torch", values(lambda result: result.versions.get("torch", "unknown"))),
     )

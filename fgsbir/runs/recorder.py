@@ -156,10 +156,10 @@ class RunRecorder(Callback):
         """What the training of the tested checkpoint left: its epoch and validation figure, its time and machine."""
         if not self.run.best_checkpoint.exists():
             return dict.fromkeys(("val_acc1", "best_epoch", "train_seconds", "train_hardware"))
-        epoch = int(torch.load(self.run.best_checkpoint, map_location="cpu", weights_only=True)["epoch"])
+        epoch = int(read_checkpoint(self.run.best_checkpoint)["epoch"])
         figures = {row["epoch"]: row for row in self.run.read_metrics()}
         try:
-            last = read_checkpoint(self.run.last_checkpoint, "")
+            last = read_checkpoint(self.run.last_checkpoint)
         except InputError:  # the test needs nothing of it
             seconds = None
         else:

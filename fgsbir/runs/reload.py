@@ -48,7 +48,7 @@ def load_backbone(system: System, run: RunFolder) -> None:
 
 def _load(module: nn.Module, checkpoint: Path, prefix: str = "") -> None:
     """Loads what a checkpoint has under a prefix."""
-    state = read_checkpoint(checkpoint, _mend(checkpoint))["state_dict"]
+    state = read_checkpoint(checkpoint)["state_dict"]
     try:
         module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     except (TypeError, RuntimeError) as error:
@@ -61,16 +61,17 @@ def _mend(checkpoint: Path) -> str:
     return f"copy it here, or delete {checkpoint.parent} and train again"
 
 
-def read_checkpoint(checkpoint: Path, mend: str) -> dict[str, Any]:
+def read_checkpoint(checkpoint: Path, mend: str | None = None) -> dict[str, Any]:
     """What a checkpoint holds, the weights under `state_dict`.
 
     Args:
         checkpoint: the file.
-        mend: what to do where it is missing or damaged.
+        mend: what to do where it is missing or damaged; to train again by default.
 
     Raises:
         InputError: if it is.
     """
+    mend = mend or _mend(checkpoint)
     try:
         found = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except FileNotFoundError:

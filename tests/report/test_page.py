@@ -225,6 +225,12 @@ def test_missing_parts_are_left_out_with_a_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "figures").exists()
 
 
+def test_machines_of_tests_and_trainings_are_told_apart(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "Near", hardware="2 x Tester", train_hardware="1 x Trainer")
+    page = read(write_report(tmp_path / "runs", tmp_path / "out"))
+    assert re.search(r"Tested on\s+2 x Tester\s+Trained on\s+1 x Trainer\s+Commit", page.text)
+
+
 def test_names_are_escaped(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "B<i>Siamese", experiment="chairs/x", hierarchy=True)
     page = read(write_report(tmp_path / "runs", tmp_path / "out"))

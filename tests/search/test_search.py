@@ -122,6 +122,21 @@ def test_a_split_that_is_not_here_leaves_no_index(tmp_path, run_elsewhere, capsy
     assert not (tmp_path / "i").exists()
 
 
+def test_an_index_is_checked_before_photos_are_looked_for(tmp_path, run_elsewhere, photos, capsys):
+    index(photos, "--run", make_run(tmp_path / "other", model(), seed=1), "--out", tmp_path / "i")
+    before = everything(tmp_path / "i")
+    capsys.readouterr()
+    assert main(["index", "--split", "test", "--run", str(run_elsewhere), "--out", str(tmp_path / "i")]) == 2
+    assert "another model" in capsys.readouterr().err
+    assert everything(tmp_path / "i") == before
+
+
+def test_vectors_alone_begin_no_index(tmp_path, run_path, capsys):
+    assert main(["index", "--distil", "--run", str(run_path), "--out", str(tmp_path / "i")]) == 2
+    assert "there is no index yet" in capsys.readouterr().err
+    assert not (tmp_path / "i").exists()
+
+
 def test_photos_are_indexed_where_the_runs_sketches_are_not(tmp_path, run_elsewhere, photos, capsys):
     index(photos, "--run", run_elsewhere, "--out", tmp_path / "i")
     notes = [line for line in capsys.readouterr().err.splitlines() if "margin" in line]

@@ -37,9 +37,9 @@ from fgsbir.models.coattention import CoAttention, Gate
 from fgsbir.models.hierarchy import NodeFusion, PairedHierarchy
 from fgsbir.retrieval.distances import NodeEncoding
 from fgsbir.systems import BSiamese, Proposed, System
-from fgsbir.systems.losses import TripletLoss
+from fgsbir.losses import TripletLoss
 from fgsbir.systems.node_system import Precision
-from fgsbir.training import keep_freed_memory
+from fgsbir.runs.training import keep_freed_memory
 
 DIM, HIDDEN = 512, 128
 INCEPTION = {"name": "inception_v3", "level": 3}
@@ -48,7 +48,7 @@ LITE0 = {"name": "tf_efficientnet_lite0", "level": 5, "region_level": 3}
 
 def node_counts() -> tuple[Tensor, Tensor, str]:
     """Strokes of the 323 test sketches, regions of the 100 test photos, and where the numbers come from."""
-    from fgsbir.data.sources import ChairV2
+    from fgsbir.data.datasets import ChairV2
 
     try:
         data = ChairV2().load()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from fgsbir import __version__
-from fgsbir.arguments import CommandParser
+from fgsbir.commands.parser import CommandParser
 from fgsbir.errors import InputError
 
 USAGE = """\
@@ -76,31 +76,31 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _train(words: list[str]) -> None:
-    from fgsbir.training import run
+    from fgsbir.runs.training import run
 
     run(words)
 
 
 def _run(words: list[str]) -> None:
-    from fgsbir.run_command import run
+    from fgsbir.commands.run import run
 
     run(words[1:])
 
 
 def _sweep(words: list[str]) -> None:
-    from fgsbir.sweep_command import run
+    from fgsbir.commands.sweep import run
 
     run(words[1:])
 
 
 def _pretrain(words: list[str]) -> None:
-    from fgsbir.pretraining import run
+    from fgsbir.commands.pretrain import run
 
     run(words[1:])
 
 
 def _data(words: list[str]) -> None:
-    from fgsbir.data_commands import run
+    from fgsbir.commands.data import run
 
     run(words[1:])
 
@@ -123,7 +123,7 @@ def _report(words: list[str]) -> None:
 
 
 def _results(words: list[str]) -> None:
-    from fgsbir.results_command import run
+    from fgsbir.commands.results import run
 
     run(words[1:])
 
@@ -136,7 +136,7 @@ def _trees(words: list[str]) -> None:
     parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
     options = parser.parse_args(words[1:])
 
-    from fgsbir.tree_command import run
+    from fgsbir.commands.trees import run
 
     run(Path(options.runs))
 
@@ -149,25 +149,25 @@ def _on_the_fly(words: list[str]) -> None:
     parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth; measured ones are skipped")
     options = parser.parse_args(words[1:])
 
-    from fgsbir.on_the_fly_command import run
+    from fgsbir.commands.on_the_fly import run
 
     run(Path(options.runs))
 
 
 def _index(words: list[str]) -> None:
-    from fgsbir.index_command import run
+    from fgsbir.commands.index import run
 
     run(words[1:])
 
 
 def _search(words: list[str]) -> None:
-    from fgsbir.search_command import run
+    from fgsbir.commands.search import run
 
     run(words[1:])
 
 
 def _serve(words: list[str]) -> None:
-    from fgsbir.serve_command import run
+    from fgsbir.commands.serve import run
 
     run(words[1:])
 
@@ -179,7 +179,7 @@ def _dashboard(words: list[str]) -> None:
     parser.add_argument("--project", default="fgsbir", help="default: %(default)s")
     options = parser.parse_args(words[1:])
 
-    from fgsbir.tracking.dashboard import publish
+    from fgsbir.report.dashboard import publish
 
     for page in publish(options.entity, options.project):
         print(page)
@@ -198,7 +198,7 @@ def _list(words: list[str]) -> None:
     parser.add_argument("--format", choices=("table", "csv", "markdown"), default="table", help="default: %(default)s")
     options = parser.parse_args(words[1:])
 
-    from fgsbir.list_command import run
+    from fgsbir.commands.list import run
 
     run(options.experiments, options.dataset, options.recipe, options.strokes, options.regions, options.format)
 

@@ -9,15 +9,15 @@ import pytest
 import yaml
 
 from fgsbir.cli import main
-from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.transforms import Augmentation
-from fgsbir.experiments import load_experiment
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.report.cells import DATASETS, experiment_of
 from fgsbir.report.docs_tables import refreshed
 from fgsbir.report.paper import published
+from fgsbir.runs.config import load_experiment
 from fgsbir.runs.table import read_runs_csv
 from fgsbir.systems import SYSTEMS
 from fgsbir.systems.base import Optimisation
@@ -28,7 +28,7 @@ NAMES = [name for name in SYSTEMS if name != "raw_pixels"]
 """Raw pixels learn nothing and are a line of the index."""
 PARTS = {
     "optimisation": Optimisation,
-    "data": SketchPhotoData,
+    "data": SketchPhotoDataModule,
     "data.rendering": Rendering,
     "data.augmentation": Augmentation,
     "backbone": Backbone,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fgsbir.cli import main
-from fgsbir.experiments import load_experiment
 from fgsbir.report.cells import DATASETS, DETAILS, METHODS, REGIONS, experiment_of
+from fgsbir.runs.config import load_experiment
 from fgsbir.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[1] / "experiments"
@@ -67,7 +67,7 @@ def test_experiment_runs(path, tmp_path):
     config = load_experiment(path)
     backbone = config["model"].get("init_args", {}).get("backbone", {})
     words = {
-        "--data.source": "fgsbir.data.sources.Embedded",
+        "--data.source": "fgsbir.data.datasets.Embedded",
         "--data.source.init_args.train": 6,
         "--data.source.init_args.val": 3,
         "--data.source.init_args.test": 3,

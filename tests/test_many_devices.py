@@ -15,8 +15,8 @@ from torch import multiprocessing
 
 from fgsbir.cli import main
 from fgsbir.runs.folder import RunFolder
+from fgsbir.runs.loading import load_run
 from fgsbir.runs.recorder import RunRecorder
-from fgsbir.runs.reload import load_run
 
 WORLD = 2
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]

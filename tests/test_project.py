@@ -10,12 +10,9 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("sketch", "regions", "data", "models", "retrieval", "systems", "experiments", "runs", "sweep")
-LAYERS += ("report", "tracking", "search", "serve")
-LAYERS += ("training", "pretraining", "data_commands", "tree_command", "on_the_fly_command", "list_command")
-LAYERS += ("run_command", "sweep_command", "results_command", "index_command", "search_command", "serve_command")
-LAYERS += ("cli",)  # commands, a file each
-FREE = ("errors", "files", "arguments")  # importable by all
+LAYERS = ("sketch", "regions", "data", "models", "retrieval", "losses", "metrics", "systems", "visualization")
+LAYERS += ("runs", "sweep", "report", "search", "serve", "commands", "cli")
+FREE = ("errors", "files")  # importable by all
 WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py")
 
 

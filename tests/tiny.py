@@ -13,7 +13,7 @@ TINY = {
     },
     "data": {
         "source": {
-            "class_path": "fgsbir.data.sources.Embedded",
+            "class_path": "fgsbir.data.datasets.Embedded",
             "init_args": {"train": 6, "val": 3, "test": 4, "sketches_per_photo": 2, "size": 64},
         },
         "rendering": {"image_size": 64, "num_regions": 5, "max_strokes": 6},

@@ -5,7 +5,7 @@ import yaml
 from tiny import PROPOSED, TINY
 
 from fgsbir.runs.folder import RunFolder
-from fgsbir.runs.reload import build
+from fgsbir.runs.loading import build
 
 
 def model(name="proposed", **settings):

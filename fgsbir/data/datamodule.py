@@ -8,9 +8,9 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from fgsbir.data.dataset import EpochSampler, PairDataset, PhotoDataset, Rendering, SketchDataset
+from fgsbir.data.datasets import DataSource
 from fgsbir.data.features import SplitFeatures
 from fgsbir.data.records import PairedData
-from fgsbir.data.sources import DataSource
 from fgsbir.data.transforms import Augmentation
 from fgsbir.errors import InputError
 from fgsbir.regions.selective_search import SelectiveSearch
@@ -19,7 +19,7 @@ from fgsbir.sketch.detail import DetailLevel
 from fgsbir.sketch.strokes import FloatArray
 
 
-class SketchPhotoData(LightningDataModule):
+class SketchPhotoDataModule(LightningDataModule):
     """Sketch-photo pairs for training, and queries and gallery apart for evaluation.
 
     Training batches are `PairBatch`. Evaluation has two loaders, sketches and photos, so that each picture

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from fgsbir.data.qmul import SplitCounts
+from fgsbir.data.datasets.qmul import SplitCounts
 from fgsbir.data.records import SPLITS, PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.transforms import UnitAffine, edge_map
 from fgsbir.errors import InputError
@@ -56,7 +56,7 @@ def check(data: PairedData, expected: SplitCounts | None = None) -> list[Problem
 
     Args:
         data: the dataset.
-        expected: published numbers of sketches and photos, see `fgsbir.data.qmul.EXPECTED_COUNTS`.
+        expected: published numbers of sketches and photos, see `fgsbir.data.datasets.qmul.EXPECTED_COUNTS`.
 
     Returns:
         Errors (photos that cannot be read), warnings (an empty split, equal photos or equal sketches, counts

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fgsbir.metrics.ranking import paired_interval, paired_test
 from fgsbir.report.cells import stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import Published, published
 from fgsbir.report.paper_tables import SIGNIFICANT, facts
 from fgsbir.report.table import EMPTY, Cell, Column, Row, Table
-from fgsbir.retrieval.ranking import paired_interval, paired_test
 
 
 class Claim(NamedTuple):

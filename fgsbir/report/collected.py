@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from fgsbir.errors import InputError
+from fgsbir.metrics.on_the_fly import DrawingRanks, DrawingScores, drawing_scores
+from fgsbir.metrics.ranking import IntArray, Ranking, accuracy_at
 from fgsbir.report.cells import label_of, stem_of_experiment, title_of
-from fgsbir.retrieval.on_the_fly import DrawingRanks, DrawingScores, drawing_scores
-from fgsbir.retrieval.ranking import IntArray, Ranking, accuracy_at
 from fgsbir.runs.folder import Result, RunFolder, find_runs
 
 

@@ -15,13 +15,11 @@ from matplotlib.figure import Figure
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
+from fgsbir.metrics.on_the_fly import SHARES
 from fgsbir.report.cells import DATASETS, DETAILS, METHODS, REGIONS, detail_of, stem_of
 from fgsbir.report.claims import claims_table
 from fgsbir.report.collected import Dataset, Group, Run, load_runs
-from fgsbir.report.figures import Curve, drawing_figure, inline, region_figure, training_figure, write_figure
 from fgsbir.report.formats import templates, write_table
-from fgsbir.report.gallery import Query, Shown, build_gallery
-from fgsbir.report.hierarchy import HierarchyView, build_hierarchy
 from fgsbir.report.paper_tables import REFERENCE, paper_tables
 from fgsbir.report.run_tables import (
     cost_table,
@@ -32,8 +30,10 @@ from fgsbir.report.run_tables import (
     region_table,
 )
 from fgsbir.report.table import Table
-from fgsbir.retrieval.on_the_fly import SHARES
 from fgsbir.runs.folder import Result
+from fgsbir.visualization.curves import Curve, drawing_figure, inline, region_figure, training_figure, write_figure
+from fgsbir.visualization.gallery import Query, Shown, build_gallery
+from fgsbir.visualization.trees import HierarchyView, build_hierarchy
 
 SYSTEM = "Proposed"
 SEED = 0  # of every choice by chance on the page; the page says so

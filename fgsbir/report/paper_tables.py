@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fgsbir.metrics.ranking import accuracy_at, bootstrap_interval, paired_test, summarise
 from fgsbir.report.cells import OWN, detail_of, stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import Published, Rerun, published, read_table, reruns
 from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, spread
-from fgsbir.retrieval.ranking import accuracy_at, bootstrap_interval, paired_test, summarise
 
 REFERENCE = "B-Siamese"
 SIGNIFICANT = 0.05

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fgsbir.metrics.on_the_fly import MOMENTS, drawing_scores
+from fgsbir.metrics.ranking import bootstrap_interval, mean_interval, summarise
 from fgsbir.report.cells import REGIONS, detail_of, stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import region_curve
 from fgsbir.report.paper_tables import accuracy, chance, facts
 from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
-from fgsbir.retrieval.on_the_fly import MOMENTS, drawing_scores
-from fgsbir.retrieval.ranking import bootstrap_interval, mean_interval, summarise
 from fgsbir.runs.folder import Result
 
 

@@ -78,18 +78,18 @@ class Distances(NamedTuple):
     match_all: Callable[[Any, Any], Tensor]
 
 
-def vector_rows(sketches: Any, photos: Any) -> Tensor:
+def elementwise_distance(sketches: Any, photos: Any) -> Tensor:
     """Squared Euclidean distances between the `vector (P, D)` of encodings, row by row, `(P,)` float32."""
     apart: Tensor = sketches.vector.float() - photos.vector.float()
     return apart.square().sum(1)
 
 
-def vector_table(sketches: Any, photos: Any) -> Tensor:
+def pairwise_distance(sketches: Any, photos: Any) -> Tensor:
     """Squared Euclidean distances between the `vector (Q, D)` and `(G, D)` of encodings, `(Q, G)` float32."""
     return squared_euclidean(sketches.vector, photos.vector)
 
 
-VECTOR_DISTANCES = Distances(vector_rows, vector_table)
+VECTOR_DISTANCES = Distances(elementwise_distance, pairwise_distance)
 """Between the vectors of whole pictures."""
 
 

@@ -39,8 +39,8 @@ import yaml
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.retrieval.on_the_fly import DrawingRanks, load_drawing_ranks, save_drawing_ranks
-from fgsbir.retrieval.ranking import Ranking, load_ranking, save_ranking
+from fgsbir.metrics.on_the_fly import DrawingRanks, load_drawing_ranks, save_drawing_ranks
+from fgsbir.metrics.ranking import Ranking, load_ranking, save_ranking
 from fgsbir.runs.environment import environment
 
 T = TypeVar("T")

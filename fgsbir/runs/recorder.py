@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.retrieval.ranking import Ranking, summarise
+from fgsbir.metrics.cost import STROKES, measure, peak_memory
+from fgsbir.metrics.ranking import Ranking, summarise
 from fgsbir.runs.environment import git_commit, hardware, versions
 from fgsbir.runs.folder import THUMBNAIL_SIZE, Result, RunFolder
-from fgsbir.runs.reload import read_checkpoint
+from fgsbir.runs.loading import read_checkpoint
 from fgsbir.systems.base import System
-from fgsbir.systems.cost import STROKES, measure, peak_memory
 from fgsbir.systems.explanation import Explainable
 
 EXPLAINED = 12
@@ -104,7 +104,7 @@ class RunRecorder(Callback):
             return
         data = getattr(trainer, "datamodule", None)
         assert isinstance(pl_module, System)
-        assert isinstance(data, SketchPhotoData)
+        assert isinstance(data, SketchPhotoDataModule)
         assert pl_module.test_ranking is not None
         seconds, memory = time.perf_counter() - self._since, peak_memory(pl_module.device)
         queries, gallery = data.queries("test"), data.gallery("test")

@@ -16,7 +16,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from tqdm import tqdm
 
-from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.data.features import PictureFeatures, SplitFeatures, is_whole, write_features
 from fgsbir.errors import InputError
@@ -53,7 +53,7 @@ class TrunkCache(Callback):
                 written.
         """
         backbone, data = getattr(pl_module, "backbone", None), getattr(trainer, "datamodule", None)
-        assert isinstance(data, SketchPhotoData)
+        assert isinstance(data, SketchPhotoDataModule)
         if not isinstance(backbone, Backbone) or not len(backbone.trunk):
             raise InputError(
                 "backbone.frozen_levels", "no level is frozen, nothing to cache", "freeze some, or remove TrunkCache"
@@ -85,11 +85,11 @@ class TrunkCache(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Data and backbone deal in pictures again."""
         backbone, data = getattr(pl_module, "backbone", None), getattr(trainer, "datamodule", None)
-        if isinstance(backbone, Backbone) and isinstance(data, SketchPhotoData):
+        if isinstance(backbone, Backbone) and isinstance(data, SketchPhotoDataModule):
             data.features = {}
             backbone.reads_trunk_features = False
 
-    def _features(self, trainer: Trainer, backbone: Backbone, data: SketchPhotoData, split: str) -> SplitFeatures:
+    def _features(self, trainer: Trainer, backbone: Backbone, data: SketchPhotoDataModule, split: str) -> SplitFeatures:
         """The features of one split, from the cache or computed and kept there."""
         queries, gallery = data.queries(split), data.gallery(split)
         content = [[sketch.id, _sketch_digest(sketch.sketch)] for sketch in queries.sketches]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from fgsbir.data.folder_source import PHOTO_SUFFIXES, listed
+from fgsbir.data.datasets.folder import PHOTO_SUFFIXES, listed
 from fgsbir.data.records import SPLITS, PhotoRecord
 from fgsbir.data.sample import stacked
 from fgsbir.errors import InputError

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.records import PhotoRecord
 from fgsbir.data.sample import PhotoBatch, SketchBatch
@@ -27,7 +27,7 @@ from fgsbir.files import file_digest
 from fgsbir.regions.selective_search import SelectiveSearch
 from fgsbir.regions.source import RegionSource
 from fgsbir.runs.folder import RunFolder
-from fgsbir.runs.reload import load_run
+from fgsbir.runs.loading import load_run
 from fgsbir.search.index import BOXES, Model, NewPhoto, Precision
 from fgsbir.sketch.strokes import FloatArray, VectorSketch
 from fgsbir.systems.base import System
@@ -50,7 +50,7 @@ class Run:
 
     model: Model
     system: System
-    data: SketchPhotoData
+    data: SketchPhotoDataModule
 
     @classmethod
     def load(cls, path: Path) -> Run:

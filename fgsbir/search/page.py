@@ -12,10 +12,10 @@ from PIL import Image
 
 from fgsbir.files import atomic_write
 from fgsbir.report.formats import templates
-from fgsbir.report.hierarchy import HierarchyView, build_hierarchy
 from fgsbir.search.model import placed
 from fgsbir.search.searcher import Found, Searcher
 from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.visualization.trees import HierarchyView, build_hierarchy
 
 EXPLAINED = 3
 """Photos whose trees are shown."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import fgsbir
-from fgsbir.experiments import load_experiment
 from fgsbir.files import atomic_write
+from fgsbir.runs.config import load_experiment
 from fgsbir.runs.environment import versions
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep.spec import Parameters, Sweep, arguments, fit_words

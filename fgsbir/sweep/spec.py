@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fgsbir.errors import InputError
-from fgsbir.experiments import experiment_words
+from fgsbir.runs.config import experiment_words
 
 Parameters = dict[str, Any]
 """Of one run, by name: `experiment`, `dataset`, `recipe`, `seed`, and settings by their dotted names."""

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.matching_gate import MatchingGate
 from fgsbir.retrieval.distances import pairs_in_memory
 from fgsbir.systems.base import Optimisation, System
-from fgsbir.systems.losses import PairLoss
 
 
 class MapEncoding(NamedTuple):

@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
-from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
+from fgsbir.losses import InfoNCELoss, PairLoss
+from fgsbir.metrics.cost import Stopwatch
+from fgsbir.metrics.ranking import Ranking, rank_gallery
+from fgsbir.metrics.retrieval import RetrievalMetrics
 from fgsbir.models.backbone import Backbone
 from fgsbir.retrieval.distances import concat
-from fgsbir.retrieval.metric import RetrievalMetrics
-from fgsbir.retrieval.ranking import Ranking, rank_gallery
-from fgsbir.systems.cost import Stopwatch
-from fgsbir.systems.gather import GatherRows
-from fgsbir.systems.losses import ContrastiveLoss, PairLoss
+from fgsbir.retrieval.gather import GatherRows
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class System(LightningModule, ABC):
 
     def __init__(self, loss: PairLoss | None = None, optimisation: Optimisation = Optimisation()) -> None:
         super().__init__()
-        self.loss, self.optimisation = loss or ContrastiveLoss(), optimisation
+        self.loss, self.optimisation = loss or InfoNCELoss(), optimisation
         self.metrics = RetrievalMetrics()
         self.test_ranking: Ranking | None = None
         """The ranking of the last test."""
@@ -179,7 +179,7 @@ class System(LightningModule, ABC):
     def on_fit_start(self) -> None:
         """Remembers the seed of the run, and lets the loss see the data."""
         self._seed = torch.initial_seed()
-        if isinstance(data := getattr(self.trainer, "datamodule", None), SketchPhotoData):
+        if isinstance(data := getattr(self.trainer, "datamodule", None), SketchPhotoDataModule):
             self.loss.prepare(data.records)
 
     def on_train_batch_start(self, batch: PairBatch, batch_idx: int) -> None:
@@ -210,7 +210,8 @@ class System(LightningModule, ABC):
 
     def pair_loss(self, sketches: Any, photos: Any, photo_ids: Tensor) -> Tensor:
         """The loss over the pairs of encodings; see `PairLoss`."""
-        return self.loss(self, sketches, photos, photo_ids)
+        loss: Tensor = self.loss(self, sketches, photos, photo_ids)
+        return loss
 
     def regulariser(self) -> Tensor | float:
         """What is added to the loss of each batch, after its pairs were matched."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
+from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.coattention import CoAttention
 from fgsbir.models.explicit_hierarchy import OrderedHierarchy
@@ -17,7 +18,6 @@ from fgsbir.models.hierarchy import Level
 from fgsbir.models.region_encoder import RegionEncoder
 from fgsbir.regions.containment import containment_parents, merge_order
 from fgsbir.systems.base import Optimisation
-from fgsbir.systems.losses import PairLoss
 from fgsbir.systems.node_system import Precision, TreeSystem
 
 
@@ -54,7 +54,7 @@ class ExplicitHierarchy(TreeSystem):
         normalise: scale the last nodes to unit length, without which a margin of 0.2 has no meaning.
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model; see `NodeSystem`.
-        layout_dim: channels of each grid of the layout in those vectors, 0 for none; see `WholePicture`.
+        pyramid_dim: channels of each grid of the layout in those vectors, 0 for none; see `GlobalEmbedding`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         match_memory: limit for matching all pairs, in MiB.
@@ -83,7 +83,7 @@ class ExplicitHierarchy(TreeSystem):
         share_fusion: bool = True,
         normalise: bool = True,
         global_weight: float = 0.0,
-        layout_dim: int = 0,
+        pyramid_dim: int = 0,
         region_grid: int = 7,
         region_pool: Literal["max", "mean"] = "max",
         match_memory: int = 256,
@@ -99,7 +99,7 @@ class ExplicitHierarchy(TreeSystem):
             OrderedHierarchy(dim, CoAttention(dim, hidden, gate), share_fusion),
             normalise,
             global_weight,
-            layout_dim,
+            pyramid_dim,
             match_memory,
             match_precision,
             loss,

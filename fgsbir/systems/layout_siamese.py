@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
-from fgsbir.models.whole_picture import WholePicture
+from fgsbir.models.global_embedding import GlobalEmbedding
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.systems.base import Optimisation
-from fgsbir.systems.losses import PairLoss
 from fgsbir.systems.vector_system import VectorSystem
 
 
@@ -21,7 +21,7 @@ class LayoutSiamese(VectorSystem):
 
     Args:
         backbone: shared by sketches and photos.
-        layout_dim: channels of each grid of the layout; 0 makes this a B-Siamese with maximum pooling.
+        pyramid_dim: channels of each grid of the layout; 0 makes this a B-Siamese with maximum pooling.
         grids: fields a side, of each grid of the layout.
         loss: over the pairs of a batch.
         optimisation: optimiser and schedule.
@@ -33,14 +33,14 @@ class LayoutSiamese(VectorSystem):
     def __init__(
         self,
         backbone: Backbone,
-        layout_dim: int = 128,
+        pyramid_dim: int = 128,
         grids: Sequence[int] = (2, 3),
         loss: PairLoss | None = None,
         optimisation: Optimisation = Optimisation(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__(loss, optimisation)
         self.backbone = backbone
-        self.whole = WholePicture(backbone, layout_dim, grids)
+        self.whole = GlobalEmbedding(backbone, pyramid_dim, grids)
 
     def _encode(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
         return VectorEncoding(self.whole(*self.backbone.both_levels(batch.image)))

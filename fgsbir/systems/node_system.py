@@ -12,22 +12,22 @@ from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
+from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
+from fgsbir.models.global_embedding import GlobalEmbedding
 from fgsbir.models.hierarchy import Level
 from fgsbir.models.region_encoder import RegionEncoder
-from fgsbir.models.whole_picture import WholePicture
 from fgsbir.retrieval.distances import (
     VECTOR_DISTANCES,
     Distances,
     NodeEncoding,
+    elementwise_distance,
     paired_distances,
     pairs_in_memory,
-    vector_rows,
-    vector_table,
+    pairwise_distance,
 )
 from fgsbir.systems.base import Optimisation, System
 from fgsbir.systems.explanation import Explanation, explain_pair
-from fgsbir.systems.losses import PairLoss
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -46,7 +46,7 @@ class NodeSystem(System):
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
             alone trains the backbone, and rankings mix them.
-        layout_dim: channels of each grid of the layout in those vectors, 0 for none; see `WholePicture`.
+        pyramid_dim: channels of each grid of the layout in those vectors, 0 for none; see `GlobalEmbedding`.
         match_memory: limit for matching all pairs, in MiB.
         match_precision: of evaluation inside the matcher; its choices of nodes, its result and all training are
             float32. bfloat16 is about twice as fast where the processor has it; a tree may then differ where two
@@ -62,7 +62,7 @@ class NodeSystem(System):
         matcher: nn.Module,
         normalise: bool,
         global_weight: float,
-        layout_dim: int,
+        pyramid_dim: int,
         match_memory: int,
         match_precision: Precision,
         loss: PairLoss | None,
@@ -71,7 +71,7 @@ class NodeSystem(System):
         super().__init__(loss, optimisation)
         self.backbone, self.regions, self.matcher = backbone, regions, matcher
         self.normalise, self.global_weight = normalise, global_weight
-        self.whole = weighted_whole(backbone, global_weight, layout_dim)
+        self.whole = weighted_whole(backbone, global_weight, pyramid_dim)
         self.match_memory = match_memory
         self.match_precision: Precision = match_precision
 
@@ -98,11 +98,11 @@ class NodeSystem(System):
 
     def match(self, sketches: Any, photos: Any) -> Tensor:
         """Distances of P pairs, `(P,)`: squared Euclidean between paired embeddings, and between whole pictures."""
-        return self._mix(self.match_nodes(sketches, photos), vector_rows(sketches, photos))
+        return self._mix(self.match_nodes(sketches, photos), elementwise_distance(sketches, photos))
 
     def match_all(self, sketches: Any, photos: Any) -> Tensor:
         """As `match`, of all pairs, `(Q, G)`."""
-        return self._mix(self.match_all_nodes(sketches, photos), vector_table(sketches, photos))
+        return self._mix(self.match_all_nodes(sketches, photos), pairwise_distance(sketches, photos))
 
     def match_nodes(self, sketches: Any, photos: Any) -> Tensor:
         """Squared Euclidean distances between the paired embeddings, `(P,)`."""
@@ -125,7 +125,7 @@ class NodeSystem(System):
     def pair_loss(self, sketches: Any, photos: Any, photo_ids: Tensor) -> Tensor:
         """The loss of the paired embeddings, plus that of the whole pictures where they have a weight."""
         encoded = sketches, photos, photo_ids
-        loss = self.loss(Distances(self.match_nodes, self.match_all_nodes), *encoded)
+        loss: Tensor = self.loss(Distances(self.match_nodes, self.match_all_nodes), *encoded)
         return loss + self.loss(VECTOR_DISTANCES, *encoded) if self.global_weight else loss
 
     def _mix(self, paired: Tensor, whole: Tensor) -> Tensor:
@@ -162,13 +162,13 @@ def region_nodes(regions: RegionEncoder, maps: Tensor, batch: SketchBatch | Phot
     return F.relu(regions(maps.detach() if weight else maps, batch.boxes, batch.mask))
 
 
-def weighted_whole(backbone: Backbone, weight: float, layout_dim: int) -> WholePicture | None:
+def weighted_whole(backbone: Backbone, weight: float, pyramid_dim: int) -> GlobalEmbedding | None:
     """The vector of whole pictures; None where it has no weight.
 
     Raises:
         InputError: if a vector that has no weight should keep a layout.
     """
-    if layout_dim and not weight:
+    if pyramid_dim and not weight:
         problem = "whole pictures have no weight, so nothing keeps a layout"
-        raise InputError("model.layout_dim", problem, "set model.global_weight above 0, or leave it out")
-    return WholePicture(backbone, layout_dim) if weight else None
+        raise InputError("model.pyramid_dim", problem, "set model.global_weight above 0, or leave it out")
+    return GlobalEmbedding(backbone, pyramid_dim) if weight else None

@@ -8,12 +8,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
+from fgsbir.models.global_embedding import pooled_vector
 from fgsbir.models.stroke_transformer import StrokeTransformer
-from fgsbir.models.whole_picture import pooled_vector
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.systems.base import Optimisation
-from fgsbir.systems.losses import PairLoss
 from fgsbir.systems.vector_system import VectorSystem
 
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.systems.base import Optimisation
-from fgsbir.systems.losses import PairLoss
 from fgsbir.systems.vector_system import VectorSystem
 
 
@@ -24,7 +24,7 @@ class Swire(VectorSystem):
             original.
         pool: of the last maps.
         dim: size of the vectors; 64 in the original.
-        loss: over the pairs of a batch; `MarginContrastiveLoss` in the original.
+        loss: over the pairs of a batch; `ContrastiveLoss` in the original.
         optimisation: optimiser and schedule.
 
     Deviations:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fgsbir.losses import PairLoss
 from fgsbir.models.holef import Holef
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.models.spatial_attention import SpatialAttention
 from fgsbir.systems.base import Optimisation
-from fgsbir.systems.losses import PairLoss
 from fgsbir.systems.triplet_sn import TripletSN
 
 

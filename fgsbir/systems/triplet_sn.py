@@ -11,10 +11,10 @@ from torchvision.transforms.functional import center_crop, ten_crop
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
+from fgsbir.losses import PairLoss
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.retrieval.distances import squared_euclidean
 from fgsbir.systems.base import Optimisation, System
-from fgsbir.systems.losses import PairLoss
 
 
 class ViewEncoding(NamedTuple):

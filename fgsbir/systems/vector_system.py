@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fgsbir.retrieval.distances import vector_rows, vector_table
+from fgsbir.retrieval.distances import elementwise_distance, pairwise_distance
 from fgsbir.systems.base import System
 
 
@@ -17,8 +17,8 @@ class VectorSystem(System):
 
     def match(self, sketches: Any, photos: Any) -> Tensor:
         """Squared Euclidean distances, `(P,)`."""
-        return vector_rows(sketches, photos)
+        return elementwise_distance(sketches, photos)
 
     def match_all(self, sketches: Any, photos: Any) -> Tensor:
         """Squared Euclidean distances, `(Q, G)`."""
-        return vector_table(sketches, photos)
+        return pairwise_distance(sketches, photos)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.branch_hierarchy import BranchHierarchy
 from fgsbir.models.hierarchy import Compatibility, Level, Merge, NodeFusion
@@ -17,7 +18,6 @@ from fgsbir.models.region_encoder import RegionEncoder
 from fgsbir.retrieval.distances import VECTOR_DISTANCES, VectorEncoding
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explanation, explain_pair
-from fgsbir.systems.losses import PairLoss
 from fgsbir.systems.node_system import region_nodes, weighted_whole
 from fgsbir.systems.vector_system import VectorSystem
 
@@ -38,7 +38,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
             0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
             alone trains the backbone, and rankings mix them.
-        layout_dim: channels of each grid of the layout in those vectors, 0 for none; see `WholePicture`.
+        pyramid_dim: channels of each grid of the layout in those vectors, 0 for none; see `GlobalEmbedding`.
         region_grid: RoI align samples this many cells a side of each box.
         region_pool: how they become one vector.
         loss: over the pairs of a batch.
@@ -62,7 +62,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         share_fusion: bool = True,
         normalise: bool = True,
         global_weight: float = 0.0,
-        layout_dim: int = 0,
+        pyramid_dim: int = 0,
         region_grid: int = 7,
         region_pool: Literal["max", "mean"] = "max",
         loss: PairLoss | None = None,
@@ -74,7 +74,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         fusions = [NodeFusion(dim, hidden, temperature, compatibility) for _ in range(1 if share_fusion else 2)]
         self.sketch_hierarchy, self.photo_hierarchy = BranchHierarchy(fusions[0]), BranchHierarchy(fusions[-1])
         self.normalise, self.global_weight = normalise, global_weight
-        self.whole = weighted_whole(backbone, global_weight, layout_dim)
+        self.whole = weighted_whole(backbone, global_weight, pyramid_dim)
 
     def matcher_parameters(self) -> list[nn.Parameter]:
         """Those of the fusions."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fgsbir.data.datasets.qmul import EXPECTED_COUNTS, load_chair_v2
 from fgsbir.data.inspect import check, format_stats, sample, show, stats
-from fgsbir.data.qmul import EXPECTED_COUNTS, load_chair_v2
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.transforms import UnitAffine, edge_map
 from fgsbir.errors import InputError

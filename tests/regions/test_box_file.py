@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fgsbir.data.qmul import load_chair_v2
+from fgsbir.data.datasets.qmul import load_chair_v2
 from fgsbir.data.records import PhotoRecord
 from fgsbir.errors import InputError
 from fgsbir.regions.box_file import BoxFile

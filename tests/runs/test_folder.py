@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from fgsbir.errors import InputError
-from fgsbir.retrieval.ranking import rank_gallery
+from fgsbir.metrics.ranking import rank_gallery
 from fgsbir.runs.folder import Result, RunFolder, config_hash, find_runs
 
 MakeResult = Callable[..., Result]

@@ -9,10 +9,10 @@ import torch
 from tiny import TINY
 
 from fgsbir.cli import main
-from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
+from fgsbir.data.datasets import Embedded
 from fgsbir.data.features import PictureFeatures, SplitFeatures, is_whole, write_features
-from fgsbir.data.sources import Embedded
 from fgsbir.data.transforms import Augmentation
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
@@ -77,7 +77,7 @@ def test_items_hold_the_features_of_the_picture_that_they_replace(tmp_path):
     """Plain and mirrored, with the boxes of the same picture."""
     source = Embedded(train=4, val=2, test=2, sketches_per_photo=2, size=64)
     rendering = Rendering(image_size=32, num_regions=5)
-    data = SketchPhotoData(source, rendering=rendering, augmentation=Augmentation(flip=0.5))
+    data = SketchPhotoDataModule(source, rendering=rendering, augmentation=Augmentation(flip=0.5))
     data.setup("fit")
     without = data.pairs()
     files = {}

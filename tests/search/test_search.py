@@ -20,7 +20,7 @@ from fgsbir.cli import main
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
-from fgsbir.runs.reload import load_run
+from fgsbir.runs.loading import load_run
 from fgsbir.search import build
 from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
@@ -112,7 +112,7 @@ def test_a_drawing_on_another_canvas_finds_the_same(tmp_path, run_path):
 def run_elsewhere(tmp_path, monkeypatch):
     """A run whose dataset is not on this machine."""
     monkeypatch.delenv("FGSBIR_DATA", raising=False)
-    source = {"class_path": "fgsbir.data.sources.ChairV2", "init_args": {"root": str(tmp_path)}}
+    source = {"class_path": "fgsbir.data.datasets.ChairV2", "init_args": {"root": str(tmp_path)}}
     return make_run(tmp_path / "elsewhere", model(), source=source)
 
 

@@ -49,7 +49,7 @@ note("end")
 LAUNCHER = """
 import sys
 sys.path.insert(0, {repository!r})
-import fgsbir.sweep_command as command
+import fgsbir.commands.sweep as command
 from pathlib import Path
 def locate(runs):
     folders = []

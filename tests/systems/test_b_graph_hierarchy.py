@@ -5,10 +5,10 @@ import torch
 
 from fgsbir.data.sample import PairBatch
 from fgsbir.errors import InputError
+from fgsbir.losses import InfoNCELoss, TripletLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.retrieval.distances import select
 from fgsbir.systems import BGraphHierarchy
-from fgsbir.systems.losses import ContrastiveLoss, TripletLoss
 from tests.systems.test_systems import PHOTOS, SKETCHES, make, photos_of, sketches_of
 
 NAME = "b_graph_hierarchy"
@@ -24,8 +24,8 @@ def cluster_losses(system, sketches, photos):
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_the_penalty_is_the_mean_over_all_matched_pairs(chunk, monkeypatch):
     monkeypatch.setattr("fgsbir.systems.node_system.pairs_in_memory", lambda *_: chunk)
-    system = make(NAME, link_weight=0.3, entropy_weight=2.0, loss=ContrastiveLoss()).train()
-    plain = make(NAME, link_weight=0.0, entropy_weight=0.0, loss=ContrastiveLoss()).train()
+    system = make(NAME, link_weight=0.3, entropy_weight=2.0, loss=InfoNCELoss()).train()
+    plain = make(NAME, link_weight=0.0, entropy_weight=0.0, loss=InfoNCELoss()).train()
     encoded = system.encode_sketch(BATCH.sketch), system.encode_photo(BATCH.photo)
     total = 0.0
     for q in range(4):

@@ -7,9 +7,9 @@ import torch
 from lightning import Trainer
 from torch.nn import functional as F
 
-from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
-from fgsbir.data.sources import Embedded
+from fgsbir.data.datasets import Embedded
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
 from fgsbir.regions.containment import containment_parents, merge_order
@@ -72,7 +72,7 @@ LOOPS = [
     ("b_localised_coattn", {"gate": "product"}, maximum),
     ("b_localised_coattn", {"normalise": False}, maximum),
     ("b_localised_coattn", {"global_weight": 0.3}, maximum),
-    ("b_localised_coattn", {"global_weight": 0.3, "layout_dim": 4}, maximum),
+    ("b_localised_coattn", {"global_weight": 0.3, "pyramid_dim": 4}, maximum),
     ("explicit_hierarchy", {}, contained),
     ("explicit_hierarchy", {"tolerance": 0.3, "share_fusion": False}, contained),
     ("explicit_hierarchy", {"gate": "product", "global_weight": 0.3, "normalise": False}, contained),
@@ -216,14 +216,14 @@ def test_global_weight_mixes_tree_and_whole_picture_in_one_vector():
 
 @pytest.mark.parametrize("name", ["proposed", "without_localised_coattn"])
 def test_a_layout_that_would_have_no_weight_is_refused(name):
-    with pytest.raises(InputError, match="layout_dim"):
-        SYSTEMS[name](Backbone("test_efficientnet", 2), 16, 8, layout_dim=4)
+    with pytest.raises(InputError, match="pyramid_dim"):
+        SYSTEMS[name](Backbone("test_efficientnet", 2), 16, 8, pyramid_dim=4)
 
 
 @torch.no_grad()
 def test_the_whole_picture_of_a_node_system_is_layout_siamese():
     """With the same weights, the two part only by what the nodes add."""
-    system, alone = make("b_localised_coattn", global_weight=0.5, layout_dim=4), make("layout_siamese", layout_dim=4)
+    system, alone = make("b_localised_coattn", global_weight=0.5, pyramid_dim=4), make("layout_siamese", pyramid_dim=4)
     alone.backbone, alone.whole = system.backbone, system.whole
     sketches, photos = pairs()
     nodes, whole = ([s.encode_sketch(sketches), s.encode_photo(photos)] for s in (system, alone))
@@ -244,7 +244,7 @@ def test_the_backbone_learns_what_it_learns_in_b_siamese(name):
         start = [p.detach().clone() for p in backbone.parameters()]
         system = kind(backbone, optimisation=Optimisation("sgd", 10.0, backbone_lr_factor=0.5), **settings)
         trainer = Trainer(max_steps=3, gradient_clip_val=0.05, accelerator="cpu", barebones=True)
-        trainer.fit(system, SketchPhotoData(source, rendering=rendering, batch_size=4, num_workers=0))
+        trainer.fit(system, SketchPhotoDataModule(source, rendering=rendering, batch_size=4, num_workers=0))
         return torch.cat([(p.detach() - q).reshape(-1) for p, q in zip(backbone.parameters(), start, strict=True)])
 
     moved = trained(SYSTEMS[name], dim=16, hidden=8, region_grid=2, global_weight=0.5)

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from fgsbir.data.datamodule import SketchPhotoData
+from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
-from fgsbir.data.sources import Embedded
+from fgsbir.data.datasets import Embedded
+from fgsbir.metrics.ranking import compute_ranks
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.regions.source import RegionSource
-from fgsbir.retrieval.ranking import compute_ranks
 from fgsbir.systems import (
     BGatedSiamese,
     BGraphHierarchy,
@@ -92,7 +92,7 @@ class Quarters(RegionSource):
 @cache
 def sixteen_pairs(rendering):
     source = Embedded(train=PAIRS, val=1, test=1, sketches_per_photo=1, size=64)
-    data = SketchPhotoData(source, Quarters(), rendering, batch_size=PAIRS, num_workers=0)
+    data = SketchPhotoDataModule(source, Quarters(), rendering, batch_size=PAIRS, num_workers=0)
     data.setup("fit")
     return next(iter(data.train_dataloader()))
 

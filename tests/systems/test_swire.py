@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
+from fgsbir.losses import ContrastiveLoss
+from fgsbir.metrics.ranking import compute_ranks
 from fgsbir.models.backbone import Backbone
-from fgsbir.retrieval.ranking import compute_ranks
 from fgsbir.systems import Swire
 from fgsbir.systems.base import Optimisation
-from fgsbir.systems.losses import MarginContrastiveLoss
 
 
 def make(**settings):
@@ -70,7 +70,7 @@ def test_both_networks_learn_at_the_backbones_rate():
 
 
 def test_every_parameter_learns_with_its_own_loss():
-    system = make(loss=MarginContrastiveLoss(4.0))
+    system = make(loss=ContrastiveLoss(4.0))
     system.batch_loss(batches()).backward()
     learning = {name for name, p in system.named_parameters() if p.requires_grad}
     assert {name for name in learning if "head" in name} == {

@@ -5,16 +5,16 @@ import torch
 from tiny_systems import make, photos_of, sketches_of
 
 from fgsbir.data.sample import PairBatch
+from fgsbir.losses import InfoNCELoss
+from fgsbir.metrics.ranking import compute_ranks
+from fgsbir.metrics.retrieval import RetrievalMetrics
 from fgsbir.retrieval.distances import select
-from fgsbir.retrieval.metric import RetrievalMetrics
-from fgsbir.retrieval.ranking import compute_ranks
-from fgsbir.systems.losses import ContrastiveLoss
 
 PROPOSED = [
     {},
     {"gate": "product"},
     {"global_weight": 0.5},
-    {"global_weight": 0.5, "layout_dim": 8},
+    {"global_weight": 0.5, "pyramid_dim": 8},
     {"normalise": False},
     {"attend_roots": True},
     {"share_fusion": False},
@@ -52,7 +52,7 @@ VECTORS = [
     ("swire", {}),
     ("swire", {"pool": "max"}),
     ("layout_siamese", {}),
-    ("layout_siamese", {"layout_dim": 0}),
+    ("layout_siamese", {"pyramid_dim": 0}),
 ]
 EVERY += VECTORS
 
@@ -204,7 +204,7 @@ def test_bfloat16_matching_is_near_float32():
     ("name", "settings"), [*(("proposed", settings) for settings in PROPOSED), *OTHER_NODES, *STROKES], ids=str
 )
 def test_every_parameter_learns(name, settings):
-    system = make(name, **settings, loss=ContrastiveLoss()).train()
+    system = make(name, **settings, loss=InfoNCELoss()).train()
     system.batch_loss(PairBatch(sketches_of([6, 3, 4, 5]), photos_of([7, 3, 4, 5]))).backward()
     learning = {name: p for name, p in system.named_parameters() if p.requires_grad}
     for name, parameter in learning.items():

@@ -6,11 +6,11 @@ from torch.nn import functional as F
 
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
+from fgsbir.losses import TripletLoss
+from fgsbir.metrics.ranking import compute_ranks
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.retrieval.distances import select
-from fgsbir.retrieval.ranking import compute_ranks
 from fgsbir.systems import TripletAttnSN, TripletSN
-from fgsbir.systems.losses import TripletLoss
 
 SIDE, CROP = 64, 48  # a share of 0.75
 

@@ -1,0 +1,64 @@
+"""`fgsbir search`: the photos nearest to a drawing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fgsbir.commands.parser import CommandParser
+from fgsbir.errors import InputError
+from fgsbir.search.first_stage import BACKEND_HELP
+from fgsbir.search.page import write_page
+from fgsbir.search.searcher import DEPTH, Found, Searcher
+from fgsbir.sketch.formats import SKETCH_SUFFIXES, read_sketch
+
+
+def run(words: list[str]) -> None:
+    """Runs the command.
+
+    Args:
+        words: its options, without its name.
+
+    Raises:
+        InputError: for anything wrong with options, index, run or sketch.
+    """
+    parser = CommandParser("fgsbir search", "Ranks the photos of an index by their distance from a drawing.")
+    parser.add_argument("index", metavar="INDEX", type=Path, help="folder made by fgsbir index")
+    parser.add_argument("sketch", metavar="SKETCH", type=Path, help=f"a drawing: {', '.join(SKETCH_SUFFIXES)}")
+    parser.add_argument("--top", type=int, default=10, help="photos to show; default: %(default)s")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also write a page with photos, trees and attention")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--run", type=Path, help="folder of the run, if it was moved since the index was made")
+    parser.add_argument("--depth", type=int, help=f"candidates that are matched with the drawing; default: {DEPTH}")
+    parser.add_argument("--recall", type=float, help="in place of --depth, the recall to reach, e.g. 0.99, as measured")
+    parser.add_argument("--backend", default="faiss", help=BACKEND_HELP)
+    options = parser.parse_args(words)
+    if options.top < 1:
+        raise InputError("--top", f"{options.top} is less than 1", "use e.g. 10")
+    sketch = read_sketch(options.sketch)
+    searcher = Searcher.open(options.index, options.run, options.depth, options.recall, options.backend)
+    found = searcher.search(sketch, options.top)
+    print(json.dumps(_plain(found, len(searcher))) if options.json else _table(found, len(searcher)))
+    if options.page is not None:
+        write_page(searcher, options.sketch.name, sketch, found, options.page)
+        if not options.json:
+            print(f"Page: {options.page}")
+
+
+def _plain(found: Found, photos: int) -> dict[str, object]:
+    """The answer as JSON values."""
+    times = {name: round(value, 3) for name, value in found._asdict().items() if name != "hits"}
+    return {"hits": [hit._asdict() for hit in found.hits], "photos": photos, **times}
+
+
+def _table(found: Found, photos: int) -> str:
+    """The answer for the terminal."""
+    width = max(len("photo"), *(len(hit.photo) for hit in found.hits))
+    lines = [f"rank  {'photo':<{width}}  distance"]
+    lines += [f"{rank:>4}  {hit.photo:<{width}}  {hit.distance:>8.4f}" for rank, hit in enumerate(found.hits, start=1)]
+    total = found.encode_ms + found.first_ms + found.match_ms
+    lines.append(
+        f"{photos:,} photos in {total:.1f} ms: {found.encode_ms:.1f} to encode the drawing, {found.first_ms:.1f} to "
+        f"find candidates, {found.match_ms:.1f} to match them"
+    )
+    return "\n".join(lines)

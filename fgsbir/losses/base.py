@@ -1,0 +1,38 @@
+"""What every training loss is: a module over the pairs of a batch that asks the system for just the pairs it needs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from fgsbir.data.records import PairedData
+
+
+class Matcher(Protocol):
+    """What a loss needs of a system; see `fgsbir.systems.base.System`."""
+
+    def match(self, sketches: Any, photos: Any) -> Tensor:
+        """Distances of pairs, row by row, `(P,)`."""
+
+    def match_all(self, sketches: Any, photos: Any) -> Tensor:
+        """Distances of all pairs, `(Q, G)`."""
+
+
+class PairLoss(nn.Module, ABC):
+    """A loss over B sketches and their B photos."""
+
+    @abstractmethod
+    def forward(self, matcher: Matcher, sketches: Any, photos: Any, photo_ids: Tensor) -> Tensor:
+        """The loss.
+
+        Args:
+            matcher: the system.
+            sketches: encodings of B sketches.
+            photos: encodings of their photos, row by row.
+            photo_ids: `(B,)`; rows with the same photo are no negatives of each other.
+        """
+
+    def prepare(self, data: PairedData) -> None:
+        """Learns what it needs of the training data, before training."""

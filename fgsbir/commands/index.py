@@ -14,7 +14,7 @@ from fgsbir.search.distil import distil, photo_vectors
 from fgsbir.search.first_stage import BACKEND_HELP, open_first_stage
 from fgsbir.search.index import MANIFEST, IndexWriter, Manifest, PhotoIndex, Recall
 from fgsbir.search.measure import measure_recall, own_queries
-from fgsbir.search.model import USUAL_MARGIN, PhotoReader, Run
+from fgsbir.search.model import DEFAULT_MARGIN, LoadedModel, PhotoReader
 from fgsbir.search.searcher import Searcher
 
 
@@ -76,7 +76,7 @@ def _update(options: Namespace) -> None:
             if not adds:
                 raise InputError("--distil", "there is no index yet", "name photos, or --split, too")
             chosen, margin = _chosen(loaded, options), _margin(loaded)
-        with IndexWriter(out, loaded.model if loaded else None, margin) as writer:
+        with IndexWriter(out, loaded.record if loaded else None, margin) as writer:
             if loaded is not None and adds:
                 _add(writer, loaded, *(chosen or _chosen(loaded, options)), options)
             writer.remove(options.remove)
@@ -96,33 +96,35 @@ def _update(options: Namespace) -> None:
             writer.record(measured)
 
 
-def _run(options: Namespace) -> Run:
+def _run(options: Namespace) -> LoadedModel:
     """The run of the command line, else that of the index."""
     if options.run is not None:
-        return Run.load(options.run)
+        return LoadedModel.load(options.run)
     if not (options.out / MANIFEST).exists():
         raise InputError("--run", "a new index needs one", "name the folder of a finished run, runs/...")
-    return Run.load(Path(Manifest.read(options.out).model.run))
+    return LoadedModel.load(Path(Manifest.read(options.out).model.run))
 
 
-def _chosen(loaded: Run, options: Namespace) -> tuple[list[PhotoRecord], PhotoReader]:
+def _chosen(loaded: LoadedModel, options: Namespace) -> tuple[list[PhotoRecord], PhotoReader]:
     """The photos of the folder or split, and what reads them; a new index begins behind this: they may be missing."""
     if options.photos is not None:
         return folder_photos(options.photos), PhotoReader(loaded)
     return split_photos(loaded, options.split)
 
 
-def _margin(loaded: Run) -> float | None:
+def _margin(loaded: LoadedModel) -> float | None:
     """The run's margin, or the usual one, with a line, where the run's sketches are not on this machine."""
     try:
-        return loaded.margin()
+        return loaded.sketch_margin()
     except InputError as error:
-        note = f"drawings will have a margin of {USUAL_MARGIN}, which may not be that of the sketches of the run"
+        note = f"drawings will have a margin of {DEFAULT_MARGIN}, which may not be that of the sketches of the run"
         print(f"fgsbir index: {note}: {error}", file=sys.stderr)
-        return USUAL_MARGIN
+        return DEFAULT_MARGIN
 
 
-def _add(writer: IndexWriter, loaded: Run, records: list[PhotoRecord], reader: PhotoReader, options: Namespace) -> None:
+def _add(
+    writer: IndexWriter, loaded: LoadedModel, records: list[PhotoRecord], reader: PhotoReader, options: Namespace
+) -> None:
     """Adds photos, and tells what became of them."""
     added = add_photos(writer, loaded, records, reader, options.precision)
     gone = sorted(set(writer.photos) - {record.id for record in records}) if options.prune else []

@@ -15,7 +15,7 @@ from fgsbir.data.sample import stacked
 from fgsbir.errors import InputError
 from fgsbir.search.distil import read_head
 from fgsbir.search.index import IndexWriter, Precision
-from fgsbir.search.model import PhotoReader, Run
+from fgsbir.search.model import LoadedModel, PhotoReader
 
 BATCH = 64
 """Photos that are encoded and committed at a time: so many are encoded again after an interruption, at most."""
@@ -48,7 +48,7 @@ def folder_photos(folder: Path) -> list[PhotoRecord]:
     return [PhotoRecord(path.relative_to(folder).as_posix(), "", path) for path in files]
 
 
-def split_photos(run: Run, split: str) -> tuple[list[PhotoRecord], PhotoReader]:
+def split_photos(run: LoadedModel, split: str) -> tuple[list[PhotoRecord], PhotoReader]:
     """The photos of a split of the run's dataset, read as the run's test reads them.
 
     Raises:
@@ -63,7 +63,7 @@ def split_photos(run: Run, split: str) -> tuple[list[PhotoRecord], PhotoReader]:
 
 def add_photos(
     writer: IndexWriter,
-    run: Run,
+    run: LoadedModel,
     records: Sequence[PhotoRecord],
     reader: PhotoReader,
     precision: Precision = "float32",

@@ -19,7 +19,7 @@ from fgsbir.errors import InputError
 from fgsbir.files import read_bytes
 from fgsbir.retrieval.distances import concat
 from fgsbir.search.index import ANEW, DISTILLED, Field, PhotoIndex
-from fgsbir.search.model import Run, sketch_batch
+from fgsbir.search.model import LoadedModel, sketch_batch
 
 SKETCHES, PHOTOS = 300, 200
 """Of which all pairs are matched for the head to learn from."""
@@ -92,7 +92,7 @@ def _unit(vectors: FloatArray) -> FloatArray:
     return unit
 
 
-def distil(index: PhotoIndex, run: Run) -> Head:
+def distil(index: PhotoIndex, run: LoadedModel) -> Head:
     """Learns a head whose distances order photos as the paired distances do.
 
     Training sketches of the run are matched with photos of the index, all with all: no sketch needs to show one of the

@@ -41,7 +41,7 @@ Precision = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelRecord:
     """What encoded the photos.
 
     Attributes:
@@ -60,7 +60,7 @@ class Model:
     settings: str
     global_weight: float | None
 
-    def require_same(self, other: Model, folder: Path) -> None:
+    def require_same(self, other: ModelRecord, folder: Path) -> None:
         """Refuses another model.
 
         Raises:
@@ -140,7 +140,7 @@ class Manifest:
     format: int
     version: str
     name: str
-    model: Model
+    model: ModelRecord
     margin: float | None
     fields: Mapping[str, Field]
     rows: int
@@ -161,7 +161,7 @@ class Manifest:
             if values["format"] != FORMAT:
                 mend = "use the fgsbir that made it, or build the index anew"
                 raise InputError(path, f"format {values['format']} is not {FORMAT}, which this fgsbir reads", mend)
-            values["model"] = Model(**values["model"])
+            values["model"] = ModelRecord(**values["model"])
             values["fields"] = {name: _field(name, **field) for name, field in values["fields"].items()}
             if values["recall"] is not None:
                 recall = values["recall"]
@@ -358,7 +358,7 @@ class IndexWriter:
             model, or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, model: Model | None, margin: float | None = None) -> None:
+    def __init__(self, folder: Path, model: ModelRecord | None, margin: float | None = None) -> None:
         self.folder = folder
         if model is None:
             Manifest.read(folder)  # makes no folder where there is no index

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from fgsbir.errors import InputError
 from fgsbir.search.index import IntArray, Recall
-from fgsbir.search.model import Run
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.strokes import VectorSketch
 
@@ -20,7 +20,7 @@ PAIRS = 200_000
 _BLOCK = 2048  # photos matched at a time
 
 
-def own_queries(run: Run, count: int) -> list[VectorSketch]:
+def own_queries(run: LoadedModel, count: int) -> list[VectorSketch]:
     """Sketches of the run's validation split, or where it has none of its test split, spread over it.
 
     Raises:

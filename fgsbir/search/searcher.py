@@ -20,7 +20,7 @@ from fgsbir.errors import InputError
 from fgsbir.search.distil import read_head
 from fgsbir.search.first_stage import FirstStage, open_first_stage
 from fgsbir.search.index import IntArray, PhotoIndex
-from fgsbir.search.model import Run, placed, sketch_batch
+from fgsbir.search.model import LoadedModel, placed, sketch_batch
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.systems.base import System
 from fgsbir.systems.explanation import Explainable, Explanation
@@ -141,8 +141,8 @@ class Searcher:
                 problem = "the recall of this index was not measured"
                 raise InputError("--recall", problem, "measure it: fgsbir index --out INDEX --measure")
             depth = index.manifest.recall.depth_for(recall, len(index))
-        made_by = Run.load(run or Path(index.manifest.model.run))
-        index.manifest.model.require_same(made_by.model, folder)
+        made_by = LoadedModel.load(run or Path(index.manifest.model.run))
+        index.manifest.model.require_same(made_by.record, folder)
         first = None if index.vector_field is None else open_first_stage(index, backend)
         if first is not None:
             first.require(index)

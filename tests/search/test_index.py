@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fgsbir.errors import InputError
-from fgsbir.search.index import LOG, MANIFEST, IndexWriter, Model, NewPhoto, PhotoIndex, Recall
+from fgsbir.search.index import LOG, MANIFEST, IndexWriter, ModelRecord, NewPhoto, PhotoIndex, Recall
 
-MODEL = Model("runs/a", "tiny/one", "Proposed", "c" * 64, "d" * 64, 0.5)
+MODEL = ModelRecord("runs/a", "tiny/one", "Proposed", "c" * 64, "d" * 64, 0.5)
 
 
 def batch(*numbers):

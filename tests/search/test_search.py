@@ -26,7 +26,7 @@ from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
 from fgsbir.search.measure import measure_recall, places_in, recall_curve
-from fgsbir.search.model import USUAL_MARGIN, Run, placed
+from fgsbir.search.model import DEFAULT_MARGIN, LoadedModel, placed
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
 from fgsbir.sketch.raster import rasterise
@@ -89,7 +89,7 @@ def test_all_views_of_a_picture_are_one_vector(tmp_path):
     run = make_run(tmp_path / "run", triplet)
     index("--split", "val", "--run", run, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i", depth=1)
-    sketch = Run.load(run).data.records.split_sketches("val")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("val")[0].sketch
     rows = searcher.nearest(searcher.encode(sketch), 3)
     distances = searcher.distances(searcher.encode(sketch), rows)
     assert (np.diff(distances) >= -1e-6).all()
@@ -99,7 +99,7 @@ def test_all_views_of_a_picture_are_one_vector(tmp_path):
 def test_a_drawing_on_another_canvas_finds_the_same(tmp_path, run_path):
     index("--split", "test", "--run", run_path, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i")
-    sketch = Run.load(run_path).data.records.split_sketches("test")[3].sketch
+    sketch = LoadedModel.load(run_path).data.records.split_sketches("test")[3].sketch
     small = sketch.transform([[0.3, 0, 0.5], [0, 0.3, 0.1]])
     there, here = searcher.search(sketch).hits, searcher.search(small).hits
     assert [hit.photo for hit in there] == [hit.photo for hit in here]
@@ -142,7 +142,7 @@ def test_photos_are_indexed_where_the_runs_sketches_are_not(tmp_path, run_elsewh
     notes = [line for line in capsys.readouterr().err.splitlines() if "margin" in line]
     assert len(notes) == 1
     assert "ChairV2_Coordinate" in notes[0]
-    assert PhotoIndex(tmp_path / "i").manifest.margin == USUAL_MARGIN
+    assert PhotoIndex(tmp_path / "i").manifest.margin == DEFAULT_MARGIN
     index(photos, "--out", tmp_path / "i")  # it has its margin now
     assert "margin" not in capsys.readouterr().err
 
@@ -261,9 +261,9 @@ def test_a_build_that_is_killed_goes_on_and_encodes_nothing_twice(tmp_path, run_
     assert len(first) < len(second) < 13
 
     encoded = []
-    real = Run.encode_photos
+    real = LoadedModel.encode_photos
     monkeypatch.setattr(
-        Run, "encode_photos", lambda self, batch, *a: encoded.append(len(batch[0])) or real(self, batch, *a)
+        LoadedModel, "encode_photos", lambda self, batch, *a: encoded.append(len(batch[0])) or real(self, batch, *a)
     )
     index(photos, "--out", folder)
     assert sum(encoded) == 13 - len(second)
@@ -368,7 +368,7 @@ def test_a_tree_of_a_photo_alone_is_drawn_from_its_thumbnail(tmp_path, photos):
     run = make_run(tmp_path / "run", SYSTEMS["alone"])
     index(photos, "--run", run, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i")
-    sketch = Run.load(run).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("test")[0].sketch
     view = searcher.explain(sketch, "p01.png")
     assert len(view.explanation.photo_merges) == len(view.photo_boxes) - 1
     assert len(view.explanation.sketch_merges) == len(view.strokes) - 1
@@ -406,7 +406,7 @@ def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, caps
     nodes, counts = (made.field(name, made.rows()) for name in ("nodes", "counts"))
     assert np.allclose(made.vectors()[made.rows()], head.photos(nodes, counts), atol=1e-6)
     searcher = Searcher.open(folder, depth=6)
-    sketch = Run.load(run).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("test")[0].sketch
     encoded = searcher.encode(sketch)
     order = (made.vectors()[made.rows()] @ head.sketch(encoded)).argsort()[::-1]
     assert searcher.nearest(encoded, 6).tolist() == made.rows()[order][:6].tolist()
@@ -451,7 +451,7 @@ def test_the_measured_depth_reaches_the_recall(tmp_path, run_path, capsys):
     index("--split", "train", "--run", run_path, "--out", folder)
     index("--split", "test", "--run", run_path, "--out", folder)
     searcher = Searcher.open(folder, depth=1)
-    sketches = [record.sketch for record in Run.load(run_path).data.records.split_sketches("val")]
+    sketches = [record.sketch for record in LoadedModel.load(run_path).data.records.split_sketches("val")]
     measured = measure_recall(searcher, sketches, "faiss", progress=False)
     shares = []
     for sketch in sketches:  # by a plain count at each depth
@@ -499,7 +499,7 @@ def test_faiss_and_qdrant_give_the_same_first_stage(tmp_path, run_path, photos):
     answers = []
     for backend in ("faiss", "qdrant"):
         searcher = Searcher.open(folder, depth=5, backend=backend)
-        answers.append(searcher.search(Run.load(run_path).data.records.split_sketches("test")[0].sketch).hits)
+        answers.append(searcher.search(LoadedModel.load(run_path).data.records.split_sketches("test")[0].sketch).hits)
         if backend == "qdrant":
             searcher.first.client.close()
     assert answers[0] == answers[1]
@@ -539,7 +539,7 @@ def test_half_precision_takes_half_the_room_and_finds_nearly_the_same(tmp_path, 
     index(photos, "--run", run_path, "--out", tmp_path / "half", "--precision", "float16")
     assert 2 * (tmp_path / "half/nodes.bin").stat().st_size == (tmp_path / "full/nodes.bin").stat().st_size
     index("--split", "val", "--out", tmp_path / "half")  # goes on in half precision
-    sketch = Run.load(run_path).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run_path).data.records.split_sketches("test")[0].sketch
     full, half = (dict(Searcher.open(tmp_path / name).search(sketch, 16).hits) for name in ("full", "half"))
     assert max(abs(full[photo] - half[photo]) for photo in full) < 1e-2
 
@@ -547,7 +547,7 @@ def test_half_precision_takes_half_the_room_and_finds_nearly_the_same(tmp_path, 
 def test_answers_are_the_same_from_several_threads(tmp_path, run_path, photos):
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i", depth=5)
-    sketches = [record.sketch for record in Run.load(run_path).data.records.split_sketches("train")]
+    sketches = [record.sketch for record in LoadedModel.load(run_path).data.records.split_sketches("train")]
     alone = [searcher.search(sketch).hits for sketch in sketches]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda sketch: searcher.search(sketch).hits, sketches * 3))

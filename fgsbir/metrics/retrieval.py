@@ -1,4 +1,4 @@
-"""Retrieval figures gathered over batches and processes."""
+"""Retrieval metrics over batches and processes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RetrievalMetrics(Metric):
         self.ranks.append(ranks)
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures of `summarise`, as scalar tensors."""
+        """The metrics of `summarise`, as scalar tensors."""
         query, order = dim_zero_cat(self.query).sort(stable=True)
         first = query.diff(prepend=query[:1] - 1) != 0
         ranks = dim_zero_cat(self.ranks)[order][first]

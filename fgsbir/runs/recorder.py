@@ -195,7 +195,7 @@ def _explanations(
         for q in chosen:
             record, target = queries.sketches[order[q]], int(ranking.target[q])
             sketch, photo = queries[order[q]], gallery[target]
-            explanation = system.explain_pictures(_batch_of_one(sketch, device), _batch_of_one(photo, device))[0]
+            explanation = system.explain_images(_batch_of_one(sketch, device), _batch_of_one(photo, device))[0]
             shown = record.sketch.grouped(queries.rendering.max_strokes)
             out.append(
                 {

@@ -220,7 +220,7 @@ class Searcher:
             else:
                 pixels = np.asarray(Image.open(io.BytesIO(self.thumbnail(photo))))
                 shown = stacked([PhotoBatch(*self.rendering.photo(pixels, boxes, UnitAffine()), torch.tensor(0))])
-                explanation = self.system.explain_pictures(
+                explanation = self.system.explain_images(
                     drawing, PhotoBatch(*(field.to(self.system.device) for field in shown))
                 )[0]
         drawn = sketch.grouped(self.rendering.max_strokes).strokes

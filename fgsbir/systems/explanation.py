@@ -12,7 +12,8 @@ class Explanation(NamedTuple):
     """What happened to one pair. Leaves are 0 to n - 1; the k-th merge of a branch makes node n + k.
 
     Attributes:
-        sketch_merges: node pairs in the order of their fusion; `photo_merges`: likewise.
+        sketch_merges: node pairs of the sketch in the order of their fusion.
+        photo_merges: node pairs of the photo in the order of their fusion.
         levels: per level the nodes of both branches and their attention to each other, as plain lists.
     """
 
@@ -23,9 +24,9 @@ class Explanation(NamedTuple):
 
 @runtime_checkable
 class Explainable(Protocol):
-    """A system whose nodes merge into one root a picture."""
+    """A system whose nodes merge into one root an image."""
 
-    def explain_pictures(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
+    def explain_images(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
         """The merge trees of P sketches and P photos, row by row."""
 
 

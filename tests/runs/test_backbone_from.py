@@ -16,11 +16,13 @@ from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.training import locate
 
 ROOT = Path(__file__).parents[2] / "experiments"
+NODES = PROPOSED["init_args"]["nodes"]
 
 
 def system(optimisation=None, **arguments):
     model = deepcopy(PROPOSED)
-    model["init_args"] |= {"global_weight": 0.5, "optimisation": {"backbone_lr_factor": 0.0} | (optimisation or {})}
+    model["init_args"]["nodes"] = {**NODES, "global_weight": 0.5}
+    model["init_args"]["optimisation"] = {"backbone_lr_factor": 0.0} | (optimisation or {})
     model["init_args"] |= arguments
     return model
 
@@ -105,7 +107,7 @@ def test_whole_pictures_are_as_far_apart_as_in_the_other_system(tmp_path, config
     pooled = deepcopy(TINY["model"])
     pooled["init_args"] |= {"pool": "max", "dim": None}
     first = write_config("first", model=pooled)
-    second = write_config("second", model=system(global_weight=0.999999), backbone_from=str(first))
+    second = write_config("second", model=system(nodes={**NODES, "global_weight": 0.999999}), backbone_from=str(first))
     for config in (first, second):
         assert fit(config) == 0
         assert main(["test", "--config", str(config)]) == 0
@@ -127,7 +129,12 @@ def test_the_hash_is_another_where_the_backbone_is(configs, write_config):
 def test_what_is_said_on_the_command_line_holds_for_the_backbone_too_but_not_the_model():
     own = ["--config", str(ROOT / "chair_v2" / "proposed_k8.yaml"), f"--experiments={ROOT}"]
     said = ["--seed_everything", "2", "--data.batch_size=8", "--trainer.max_epochs", "1", "--runs_dir=elsewhere"]
-    model = ["--model.init_args.backbone.init_args.name=resnet18", "--model.init_args.dim", "32", "--recipe=modern"]
+    model = [
+        "--model.init_args.backbone.init_args.name=resnet18",
+        "--model.init_args.nodes.dim",
+        "32",
+        "--recipe=modern",
+    ]
     words = backbone_words([*own, *said, *model, "--data.test_detail=coarse"])
     assert words == [
         *("--config", str(ROOT / "chair_v2" / "b_siamese.yaml")),

@@ -57,7 +57,7 @@ def as_tested(run_path):
 
 SYSTEMS = {
     "proposed": model(),
-    "paper": model(global_weight=0.0),
+    "paper": model(nodes={"global_weight": 0.0}),
     "explicit": model("explicit_hierarchy.ExplicitHierarchy"),
     "alone": model("without_localised_coattn.WithoutLocalisedCoattn"),
     "vector": model("b_siamese.BSiamese"),
@@ -353,7 +353,7 @@ def test_a_pair_is_explained_as_it_was_matched(tmp_path, run_path):
         target = int(queries[q].photo)
         pair = [type(sample)(*(field[None] for field in sample)) for sample in (queries[q], gallery[target])]
         view = searcher.explain(queries.sketches[q].sketch, gallery.photos[target].id)
-        (wanted,) = system.explain_pictures(*pair)
+        (wanted,) = system.explain_images(*pair)
         assert view.explanation[:2] == wanted[:2]
         assert np.allclose(view.photo_boxes, gallery[target].boxes[gallery[target].mask], atol=1e-6)
         assert np.allclose(view.stroke_boxes, queries[q].boxes[queries[q].mask], atol=1e-6)

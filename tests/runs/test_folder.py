@@ -15,7 +15,9 @@ import yaml
 
 from fgsbir.errors import InputError
 from fgsbir.metrics.ranking import rank_gallery
-from fgsbir.runs.folder import Result, RunFolder, config_hash, find_runs
+from fgsbir.runs.folder import RunFolder, find_runs
+from fgsbir.runs.hashing import config_hash
+from fgsbir.runs.result import Result
 
 MakeResult = Callable[..., Result]
 
@@ -62,7 +64,7 @@ def test_hash_is_eight_hex_digits_in_every_process() -> None:
     digest = config_hash(CONFIG)
     assert len(digest) == 8
     assert int(digest, 16) >= 0
-    program = f"from fgsbir.runs.folder import config_hash; print(config_hash({CONFIG!r}))"
+    program = f"from fgsbir.runs.hashing import config_hash; print(config_hash({CONFIG!r}))"
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == digest
 

@@ -25,7 +25,7 @@ from fgsbir.search import build
 from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
-from fgsbir.search.measure import measure_recall, places_in, recall_curve
+from fgsbir.search.measure import measure_recall, ranks_in, recall_curve
 from fgsbir.search.model import DEFAULT_MARGIN, LoadedModel, placed
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
@@ -436,9 +436,9 @@ def test_a_headlearns_the_order_of_paired_distances():
     assert share > 0.75  # by chance: a third
 
 
-def test_recall_is_the_share_of_places_within_a_depth():
-    # Of the exhaustive top 4, the first stage has one at place 1, one at 12, one at 14 of 15, and lacks one.
-    assert places_in(np.array([7, 3, 9, 4]), np.array([7, *range(100, 110), 3, 110, 9])).tolist() == [1, 12, 14, np.inf]
+def test_recall_is_the_share_of_ranks_within_a_depth():
+    # Of the exhaustive top 4, the first stage has one at rank 1, one at 12, one at 14 of 15, and lacks one.
+    assert ranks_in(np.array([7, 3, 9, 4]), np.array([7, *range(100, 110), 3, 110, 9])).tolist() == [1, 12, 14, np.inf]
     assert recall_curve(np.array([1, 12, 14, np.inf]), 15) == ((10, 13, 15), (0.25, 0.5, 0.75))
     depths, shares = recall_curve(np.arange(1.0, 5001.0), 5000)
     assert depths[0] == 10
@@ -452,7 +452,7 @@ def test_the_measured_depth_reaches_the_recall(tmp_path, run_path, capsys):
     index("--split", "test", "--run", run_path, "--out", folder)
     searcher = Searcher.open(folder, depth=1)
     sketches = [record.sketch for record in LoadedModel.load(run_path).data.records.split_sketches("val")]
-    measured = measure_recall(searcher, sketches, "faiss", progress=False)
+    measured = measure_recall(searcher, sketches, "faiss")
     shares = []
     for sketch in sketches:  # by a plain count at each depth
         encoded = searcher.encode(sketch)

@@ -7,14 +7,15 @@ from argparse import Namespace
 from pathlib import Path
 
 from fgsbir.commands.parser import CommandParser
+from fgsbir.data.reading import DEFAULT_MARGIN, folder_photos
 from fgsbir.data.records import PhotoRecord
 from fgsbir.errors import InputError
-from fgsbir.search.build import add_photos, folder_photos, split_photos
+from fgsbir.search.build import add_photos, split_photos
 from fgsbir.search.distil import distil, photo_vectors
 from fgsbir.search.first_stage import BACKEND_HELP, open_first_stage
 from fgsbir.search.index import MANIFEST, IndexWriter, Manifest, PhotoIndex, Recall
 from fgsbir.search.measure import measure_recall, own_queries
-from fgsbir.search.model import DEFAULT_MARGIN, LoadedModel, PhotoReader
+from fgsbir.search.model import LoadedModel, PhotoReader
 from fgsbir.search.searcher import Searcher
 
 

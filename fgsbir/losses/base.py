@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from fgsbir.data.records import PairedData
+from fgsbir.models.recorded import Recorded
 
 
 class Matcher(Protocol):
@@ -20,7 +21,7 @@ class Matcher(Protocol):
         """Distances of all pairs, `(Q, G)`."""
 
 
-class PairLoss(nn.Module, ABC):
+class PairLoss(Recorded, nn.Module, ABC):
     """A loss over B sketches and their B photos."""
 
     @abstractmethod

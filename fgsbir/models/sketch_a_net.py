@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import load_weights
+from fgsbir.models.recorded import Recorded
 
 MEAN = 250.42
 """Mean grey value of the line drawings that it was made for: dark strokes on white."""
@@ -20,7 +21,7 @@ MIN_SIDE = 48
 CONVS = 5
 
 
-class SketchANet(nn.Module):
+class SketchANet(Recorded, nn.Module):
     """Five convolutions and two dense layers on a grey image (Yu et al. 2016; layers of DeepSBIR's train.prototxt).
 
     At 225 pixels the maps have sides 71, 35, 31, 15 and 7, as published. Any other size from 48 pixels works too: the

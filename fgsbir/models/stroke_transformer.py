@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import load_weights
+from fgsbir.models.recorded import Recorded
 
 Coordinates = Literal["absolute", "normalised"]
 
@@ -17,7 +18,7 @@ FRAME = 256
 """Side of the frame of the authors' coordinates, in pixels."""
 
 
-class StrokeTransformer(nn.Module):
+class StrokeTransformer(Recorded, nn.Module):
     """Points of a drawing to one vector: a dense layer, positions, a post-norm encoder, the maximum over the points.
 
     The defaults are those of the authors' code for their SketchBERT and SketchFormer variants.

@@ -78,6 +78,40 @@ class Distances(NamedTuple):
     match_all: Callable[[Any, Any], Tensor]
 
 
+class Hit(NamedTuple):
+    """A photo that was found.
+
+    Attributes:
+        photo: its name.
+        distance: its distance from the sketch; smaller is nearer.
+    """
+
+    photo: str
+    distance: float
+
+
+def nearest(distances: Tensor, names: Sequence[str], top: int | None = None) -> list[Hit]:
+    """The nearest photos, nearest first; equally near ones in their order.
+
+    Args:
+        distances: distances of G photos from a sketch, `(G,)`, compared in float32.
+        names: the names of the photos.
+        top: number of photos; all by default.
+
+    Raises:
+        ValueError: if a distance is not finite.
+
+    Example:
+        >>> nearest(torch.tensor([2.0, 0.5, 1.0]), ["a", "b", "c"], top=2)
+        [Hit(photo='b', distance=0.5), Hit(photo='c', distance=1.0)]
+    """
+    distances = distances.float()
+    if not distances.isfinite().all():
+        raise ValueError("a distance is not finite")
+    order = distances.argsort(stable=True)[:top].tolist()
+    return [Hit(names[i], float(distances[i])) for i in order]
+
+
 def elementwise_distance(sketches: Any, photos: Any) -> Tensor:
     """Squared Euclidean distances between the `vector (P, D)` of encodings, row by row, `(P,)` float32."""
     apart: Tensor = sketches.vector.float() - photos.vector.float()

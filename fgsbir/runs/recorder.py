@@ -22,9 +22,9 @@ from fgsbir.metrics.ranking import Ranking, summarise
 from fgsbir.runs.config import ResolvedRun
 from fgsbir.runs.environment import git_commit, hardware, versions
 from fgsbir.runs.folder import THUMBNAIL_SIZE
-from fgsbir.runs.loading import read_checkpoint
 from fgsbir.runs.result import Result
 from fgsbir.systems.base import System
+from fgsbir.systems.checkpoint import read_checkpoint
 from fgsbir.systems.explanation import Explainable
 
 EXPLAINED = 12

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from fgsbir.data.datasets.folder import PHOTO_SUFFIXES, listed
 from fgsbir.data.records import SPLITS, PhotoRecord
 from fgsbir.data.sample import stacked
 from fgsbir.errors import InputError
@@ -33,19 +31,6 @@ class Added(NamedTuple):
     new: int
     unchanged: int
     broken: list[InputError]
-
-
-def folder_photos(folder: Path) -> list[PhotoRecord]:
-    """The photos in a folder, at any depth; their ids are their paths relative to it.
-
-    Raises:
-        InputError: if there is no such folder, or it holds no photo.
-    """
-    kinds = ", ".join(PHOTO_SUFFIXES)
-    files = [path for path in listed(folder, "name a folder of photos") if path.suffix.lower() in PHOTO_SUFFIXES]
-    if not files:
-        raise InputError(folder, f"it holds no photos ({kinds})", "name a folder of photos")
-    return [PhotoRecord(path.relative_to(folder).as_posix(), "", path) for path in files]
 
 
 def split_photos(model: LoadedModel, split: str) -> tuple[list[PhotoRecord], PhotoReader]:

@@ -19,13 +19,12 @@ from PIL import Image
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
+from fgsbir.data.reading import LoadedPhoto, Reader, ink_margin, searched, sketch_sample
 from fgsbir.data.records import PhotoRecord
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.files import file_digest
-from fgsbir.regions.selective_search import SelectiveSearch
-from fgsbir.regions.source import RegionSource
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_run
 from fgsbir.search.index import BOXES, ModelRecord, NewPhoto, Precision
@@ -34,8 +33,6 @@ from fgsbir.systems.base import System
 
 THUMBNAIL = 224
 """Side of a thumbnail in pixels."""
-DEFAULT_MARGIN = 0.1
-"""Margin around the ink if the run's sketches are not available, in frame units; the one of generated sketches."""
 
 
 @dataclass(frozen=True)
@@ -92,33 +89,14 @@ class LoadedModel:
         Raises:
             InputError: if the dataset is not on this machine.
         """
-        sketches = [record.sketch for record in self.data.records.split_sketches("train")]
-        if not sketches:
-            return DEFAULT_MARGIN
-        placements = np.array([_placement(sketch) for sketch in sketches])
-        typical = np.median(placements, axis=0)
-        alike = (np.abs(placements - typical) < 0.01).all(1).mean() > 0.95
-        centred = (np.abs(typical[:2] - 0.5) < 0.01).all()
-        return round(float(1 - typical[2]) / 2, 4) if alike and centred else None
+        if self.system.reader is not None:  # its checkpoint tells
+            return self.system.reader.margin
+        return ink_margin([record.sketch for record in self.data.records.split_sketches("train")])
 
 
 def sketch_batch(rendering: Rendering, sketch: VectorSketch, device: torch.device) -> SketchBatch:
     """A batch of one sketch, as a system reads it."""
-    index = torch.tensor(0)
-    return SketchBatch(*(field[None].to(device) for field in (*rendering.sketch(sketch), index, index)))
-
-
-def placed(sketch: VectorSketch, margin: float | None) -> VectorSketch:
-    """The sketch, centred with this margin around its ink; unchanged if it is placed so already or `margin` is None."""
-    if margin is None or np.allclose(_placement(sketch), (0.5, 0.5, 1 - 2 * margin), atol=2e-3):
-        return sketch
-    return sketch.normalised(margin)
-
-
-def _placement(sketch: VectorSketch) -> tuple[float, float, float]:
-    """Centre `(x, y)` and longer side of the ink's bounding box, in frame units."""
-    x1, y1, x2, y2 = (float(v) for v in sketch.bounds)
-    return (x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1)
+    return SketchBatch(*(field[None].to(device) for field in sketch_sample(rendering, sketch)))
 
 
 class PhotoReader:
@@ -131,11 +109,8 @@ class PhotoReader:
     """
 
     def __init__(self, model: LoadedModel, boxes: Mapping[str, FloatArray] | None = None) -> None:
-        self.rendering, self.boxes = model.data.rendering, boxes or {}
-        regions = model.data.regions
-        self.regions: RegionSource = (
-            regions if isinstance(regions, SelectiveSearch) else SelectiveSearch(self.rendering.num_regions)
-        )
+        rendering = model.data.rendering
+        self.reader, self.boxes = Reader(rendering, searched(model.data.regions, rendering)), boxes or {}
 
     def read(self, records: Sequence[tuple[PhotoRecord, str]]) -> list[tuple[NewPhoto, PhotoBatch] | InputError]:
         """Reads photos, given with their digests, in parallel; the error in place of one that cannot be read."""
@@ -144,29 +119,11 @@ class PhotoReader:
 
     def _read(self, record: PhotoRecord, digest: str) -> tuple[NewPhoto, PhotoBatch] | InputError:
         try:
-            photo = _InMemory(record.id, record.read(), digest)
-            boxes = self.boxes.get(record.id)
-            if boxes is None:
-                boxes = self.regions.regions([photo])[record.id]
+            photo = LoadedPhoto(record.id, record.read(), digest)
+            sample = self.reader.photo(photo, self.boxes.get(record.id))
         except InputError as error:
             return error
-        sample = PhotoBatch(*self.rendering.photo(photo.pixels, boxes, UnitAffine()), torch.tensor(0))
         return NewPhoto(record.id, digest, thumbnail(photo.pixels)), sample
-
-
-@dataclass(frozen=True)
-class _InMemory:
-    """A photo that was read; its regions are cached by the digest of its file."""
-
-    id: str
-    pixels: npt.NDArray[np.uint8]
-    content: str
-
-    def read(self) -> npt.NDArray[np.uint8]:
-        return self.pixels
-
-    def digest(self) -> str:
-        return self.content
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -10,9 +10,9 @@ import numpy as np
 from jinja2 import ChoiceLoader, PackageLoader
 from PIL import Image
 
+from fgsbir.data.reading import placed
 from fgsbir.files import atomic_write
 from fgsbir.report.formats import templates
-from fgsbir.search.model import placed
 from fgsbir.search.searcher import Found, Searcher
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.visualization.trees import HierarchyView, build_hierarchy

@@ -13,13 +13,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from fgsbir.data.reading import placed
 from fgsbir.data.sample import PhotoBatch, stacked
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
+from fgsbir.retrieval.distances import Hit
 from fgsbir.search.distil import read_head
 from fgsbir.search.first_stage import FirstStage, open_first_stage
 from fgsbir.search.index import IntArray, PhotoIndex
-from fgsbir.search.model import LoadedModel, placed, sketch_batch
+from fgsbir.search.model import LoadedModel, sketch_batch
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.systems.explanation import Explainable, Explanation
 from fgsbir.systems.node_system import TreeSystem
@@ -30,18 +32,6 @@ EXHAUSTIVE_LIMIT = 5000
 """Most photos that are searched without a first stage."""
 
 Box = tuple[float, float, float, float]
-
-
-class Hit(NamedTuple):
-    """A photo that was found.
-
-    Attributes:
-        photo: id in the index.
-        distance: the system's distance from the sketch; smaller is nearer.
-    """
-
-    photo: str
-    distance: float
 
 
 class Found(NamedTuple):

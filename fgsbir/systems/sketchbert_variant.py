@@ -65,7 +65,3 @@ class SketchBertVariant(VectorSystem):
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Parameters of the network and of the transformer, which may be pre-trained too."""
         return [*self.backbone.parameters(), *self.strokes.parameters()]
-
-    def weights_origin(self) -> list[dict[str, str]]:
-        """Where the weights of the network and of the transformer came from."""
-        return [*super().weights_origin(), self.strokes.origin]

@@ -103,10 +103,6 @@ class TripletSN(SiameseSystem):
         """Squared Euclidean distances `(Q, G)` of vectors `(Q, D)` and `(G, D)`."""
         return squared_euclidean(sketches, photos)
 
-    def weights_origin(self) -> list[dict[str, str]]:
-        """Where the weights of the convolutions came from."""
-        return [self.backbone.origin]
-
 
 def _random_crop(images: Tensor, side: int, flip: float) -> Tensor:
     """A random `side x side` crop of each image, perhaps mirrored; drawn by torch's generator."""

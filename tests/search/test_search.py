@@ -17,6 +17,7 @@ from PIL import Image
 from tiny_runs import make_run, model
 
 from fgsbir.cli import main
+from fgsbir.data.reading import DEFAULT_MARGIN, placed
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
@@ -26,7 +27,7 @@ from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
 from fgsbir.search.measure import measure_recall, ranks_in, recall_curve
-from fgsbir.search.model import DEFAULT_MARGIN, LoadedModel, placed
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
 from fgsbir.sketch.raster import rasterise

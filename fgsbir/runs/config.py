@@ -210,7 +210,7 @@ def _backbone(settings: Settings, config: Config, name: str) -> ResolvedRun:
         own = replace(shared, files=(Path(name),), system=None, dataset=None, experiment=None)
     else:
         dataset = settings.dataset or str(config["experiment"]).partition("/")[0]
-        recipe = settings.recipe or str(config["recipe"])
+        recipe = settings.recipe or {"custom": "modern"}.get(config["recipe"], str(config["recipe"]))
         own = replace(shared, files=(), system=name, dataset=dataset, experiment=None, recipe=recipe)
     return resolve(replace(own, seed=int(config.get("seed_everything", 0))))
 
@@ -225,17 +225,17 @@ def _is_shared(key: str) -> bool:
 def _composed(settings: Settings) -> Config:
     """The merged files of an experiment, with its name."""
     if settings.files:
-        for name in ("system", "dataset", "variant"):
-            if getattr(settings, name) is not None:
+        for option in ("system", "dataset", "variant"):
+            if getattr(settings, option) is not None:
                 problem = f"{settings.files[0]} is a file, which has its own"
-                raise InputError(f"--{name}", problem, f"leave --{name} out")
+                raise InputError(f"--{option}", problem, f"leave --{option} out")
         config: Config = {}
         for file in settings.files:
             config = merged(config, load_experiment(file))
         if settings.experiment is not None:
             config["experiment"] = settings.experiment
         return {"experiment": "custom", "recipe": "custom", **config}
-    dataset, name, variant = settings.dataset, settings.system, settings.variant
+    dataset, name = settings.dataset, settings.system
     if name is None and settings.experiment is not None:
         path = PurePath(settings.experiment)
         dataset, name = dataset if path.parent == PurePath() else path.parent.as_posix(), path.name
@@ -243,7 +243,7 @@ def _composed(settings: Settings) -> Config:
         if settings.dataset or settings.variant or settings.recipe:
             raise InputError("--system", "it is missing", "name one, e.g. --system proposed")
         return {"experiment": "custom", "recipe": "custom"}
-    config = _named(settings.experiments, dataset or "embedded", name, settings.recipe or "modern", variant)
+    config = _named(settings.experiments, dataset or "embedded", name, settings.recipe or "modern", settings.variant)
     if settings.system is not None and settings.experiment is not None:
         config["experiment"] = settings.experiment
     return config
@@ -388,7 +388,9 @@ def _child(node: Config, name: str) -> Config:
     node = _arguments(node, name)
     below = node.get(name)
     if isinstance(below, list) and below:
-        below = below[-1] = {"class_path": below[-1]} if isinstance(below[-1], str) else below[-1]
+        if isinstance(below[-1], str):
+            below[-1] = {"class_path": below[-1]}
+        below = below[-1]
     elif isinstance(below, str):
         below = node[name] = {"class_path": below}
     elif not isinstance(below, dict):

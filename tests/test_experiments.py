@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fgsbir.cli import main
-from fgsbir.report.cells import DATASETS, DETAILS, METHODS, REGIONS, experiment_of
+from fgsbir.report.cells import DATASETS, DETAILS, PAPER_ROWS, REGIONS, experiment_of
 from fgsbir.runs.config import load_experiment
 from fgsbir.systems import SYSTEMS
 
@@ -32,7 +32,7 @@ def test_every_cell_of_the_paper_has_its_experiment():
 
 
 def test_every_row_has_an_experiment_on_every_dataset():
-    cells = {experiment_of(method, dataset) for method in METHODS for dataset in DATASETS}
+    cells = {experiment_of(method, dataset) for method in PAPER_ROWS for dataset in DATASETS}
     details = [(method, detail) for method in ("B-Siamese", "Proposed") for detail in DETAILS]
     cells |= {experiment_of(method, dataset, detail) for method, detail in details for dataset in DATASETS}
     cells |= {experiment_of("Proposed", dataset, regions=k) for k in REGIONS for dataset in DATASETS}

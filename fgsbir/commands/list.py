@@ -11,10 +11,10 @@ import torch
 
 from fgsbir.errors import InputError
 from fgsbir.metrics.cost import POINTS, Cost, measure
-from fgsbir.report.table import short_number
 from fgsbir.runs.config import load_experiment
 from fgsbir.runs.loading import build
 from fgsbir.systems import SYSTEMS
+from fgsbir.visualization.tables import short_number
 
 Format = Literal["table", "csv", "markdown"]
 

@@ -11,7 +11,7 @@ from fgsbir.report.cells import stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import Published, published
 from fgsbir.report.paper_tables import SIGNIFICANT, facts
-from fgsbir.report.table import EMPTY, Cell, Column, Row, Table
+from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table
 
 
 class Claim(NamedTuple):

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fgsbir.metrics.ranking import accuracy_at, bootstrap_interval, paired_test, summarise
-from fgsbir.report.cells import OWN, detail_of, stem_of
+from fgsbir.report.cells import OWN_ROWS, detail_of, stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import Published, Rerun, published, read_table, reruns
-from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, spread
+from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, spread
 
 REFERENCE = "B-Siamese"
 SIGNIFICANT = 0.05
@@ -47,7 +47,9 @@ def paper_tables(dataset: Dataset, recipe: str, reference: str = REFERENCE) -> l
         KeyError: if the paper has no such row.
     """
     first = [Place(row["method"], stem_of(row["method"]), row["group"]) for row in read_table("table1_comparison")]
-    first += [Place(f"{label} (ours)", stem, "ours") for label, stem in OWN.items() if dataset.filling(recipe, stem)]
+    first += [
+        Place(f"{label} (ours)", stem, "ours") for label, stem in OWN_ROWS.items() if dataset.filling(recipe, stem)
+    ]
     second = [Place(row["method"], stem_of(row["method"])) for row in read_table("table2_ablation_acc1")]
     third = [
         Place(f"{row['method']}, {row['sketch']}", stem_of(row["method"], row["sketch"]), row["method"])

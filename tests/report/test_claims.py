@@ -8,8 +8,8 @@ from written import N_QUERIES, random_ranks, write_run
 
 from fgsbir.report.claims import CLAIMS, claims_table
 from fgsbir.report.collected import load_runs
-from fgsbir.report.formats import to_csv
 from fgsbir.report.paper import published
+from fgsbir.visualization.tables import to_csv
 
 FIRST = "The whole model beats one vector a picture"
 

@@ -8,10 +8,21 @@ import pytest
 from written import N_QUERIES, random_ranks, write_run
 
 from fgsbir.report.collected import load_runs
-from fgsbir.report.formats import to_csv, to_markdown, to_tex, write_table
 from fgsbir.report.paper_tables import paper_tables
 from fgsbir.report.run_tables import cost_table, every_run, region_table
-from fgsbir.report.table import EMPTY, Cell, Column, Table, plain, short_number, spread
+from fgsbir.visualization.tables import (
+    EMPTY,
+    Cell,
+    Column,
+    Table,
+    plain,
+    short_number,
+    spread,
+    to_csv,
+    to_markdown,
+    to_tex,
+    write_table,
+)
 
 COLUMNS = (
     Column("", "Method", ("method",), True),

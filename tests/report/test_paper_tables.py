@@ -10,8 +10,8 @@ import pytest
 from written import N_QUERIES, random_ranks, write_run
 
 from fgsbir.report.collected import Dataset, load_runs
-from fgsbir.report.formats import to_csv
 from fgsbir.report.paper_tables import paper_tables
+from fgsbir.visualization.tables import to_csv
 
 PUBLISHED = Path(__file__).parents[2] / "fgsbir" / "report" / "published"
 

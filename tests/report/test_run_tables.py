@@ -5,9 +5,9 @@ import pytest
 from written import N_GALLERY, N_QUERIES, write_drawing, write_run
 
 from fgsbir.report.collected import load_runs
-from fgsbir.report.formats import to_csv
 from fgsbir.report.paper_tables import chance
 from fgsbir.report.run_tables import cost_table, drawing_table, every_run, region_table
+from fgsbir.visualization.tables import to_csv
 
 COSTS = {"all_parameters": 2000, "sketch_flops": 30, "photo_flops": 40, "pair_flops": 0, "peak_memory_mib": 512.0}
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 
 from fgsbir import __version__
-from fgsbir.commands.parser import CommandParser
 from fgsbir.errors import InputError
 
 USAGE = """\
@@ -106,20 +105,9 @@ def _data(words: list[str]) -> None:
 
 
 def _report(words: list[str]) -> None:
-    from pathlib import Path
+    from fgsbir.commands.report import run
 
-    from fgsbir.report.page import SYSTEM, write_report
-    from fgsbir.report.paper_tables import REFERENCE
-
-    description = "Writes one self-contained page from finished runs, and its tables and figures as files."
-    parser = CommandParser("fgsbir report", description)
-    parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
-    parser.add_argument("--out", default="report", help="folder; default: %(default)s")
-    parser.add_argument("--reference", default=REFERENCE, help="row that differences are tested against; %(default)s")
-    parser.add_argument("--system", default=SYSTEM, help="row shown beside it in the galleries; %(default)s")
-    options = parser.parse_args(words[1:])
-    page = write_report(Path(options.runs), Path(options.out), options.reference, options.system)
-    print(f"Report: {page}")
+    run(words[1:])
 
 
 def _results(words: list[str]) -> None:
@@ -129,29 +117,15 @@ def _results(words: list[str]) -> None:
 
 
 def _trees(words: list[str]) -> None:
-    from pathlib import Path
-
-    description = "Scores the merge trees of finished runs on the embedded dataset; see docs/hierarchy-score.md."
-    parser = CommandParser("fgsbir trees", description)
-    parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth")
-    options = parser.parse_args(words[1:])
-
     from fgsbir.commands.trees import run
 
-    run(Path(options.runs))
+    run(words[1:])
 
 
 def _on_the_fly(words: list[str]) -> None:
-    from pathlib import Path
-
-    description = "Ranks the photos of finished runs while the test sketches are being drawn; see docs/on-the-fly.md."
-    parser = CommandParser("fgsbir on-the-fly", description)
-    parser.add_argument("runs", metavar="RUNS", help="folder of runs, searched at any depth; measured ones are skipped")
-    options = parser.parse_args(words[1:])
-
     from fgsbir.commands.on_the_fly import run
 
-    run(Path(options.runs))
+    run(words[1:])
 
 
 def _index(words: list[str]) -> None:
@@ -173,34 +147,15 @@ def _serve(words: list[str]) -> None:
 
 
 def _dashboard(words: list[str]) -> None:
-    description = "Saves a workspace and a report over the runs of a project at Weights & Biases; see docs/wandb.md."
-    parser = CommandParser("fgsbir dashboard", description)
-    parser.add_argument("--entity", help="user or team; that of the account by default")
-    parser.add_argument("--project", default="fgsbir", help="default: %(default)s")
-    options = parser.parse_args(words[1:])
+    from fgsbir.commands.dashboard import run
 
-    from fgsbir.report.dashboard import publish
-
-    for page in publish(options.entity, options.project):
-        print(page)
+    run(words[1:])
 
 
 def _list(words: list[str]) -> None:
-    from pathlib import Path
-
-    description = "Lists all systems: whose idea, parameters, FLOPs, and whether a gallery can be indexed."
-    parser = CommandParser("fgsbir list", description)
-    parser.add_argument("--recipe", choices=("modern", "paper"), default="modern", help="default: %(default)s")
-    parser.add_argument("--dataset", default="chair_v2", help="whose experiments are measured; default: %(default)s")
-    parser.add_argument("--experiments", type=Path, default=Path("experiments"), help="folder; default: %(default)s")
-    parser.add_argument("--strokes", type=int, default=10, help="of the sketch; default: %(default)s")
-    parser.add_argument("--regions", type=int, default=16, help="of the photo; default: %(default)s")
-    parser.add_argument("--format", choices=("table", "csv", "markdown"), default="table", help="default: %(default)s")
-    options = parser.parse_args(words[1:])
-
     from fgsbir.commands.list import run
 
-    run(options.experiments, options.dataset, options.recipe, options.strokes, options.regions, options.format)
+    run(words[1:])
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ from fgsbir.visualization.tables import (
     Column,
     Table,
     plain,
+    plain_row,
     short_number,
     spread,
     to_csv,
     to_markdown,
     to_tex,
+    to_text,
     write_table,
 )
 
@@ -59,7 +61,27 @@ def test_markdown_has_a_cell_a_column_and_shows_every_letter():
     assert lines[-1] == r"Note\|s."
 
 
-def test_csv_has_a_field_a_figure_and_empty_fields_for_an_empty_cell():
+def test_plain_text_is_aligned_under_its_titles():
+    assert to_text(TABLE).splitlines() == [
+        "Method" + " " * 18 + "Ours acc@1  Ours n",
+        "a_b & c*  61.0 ± 1.5* [55.0, 67.0]",
+        "",
+    ]
+
+
+def test_plain_text_without_titles_is_rows_alone():
+    columns = (Column("", "", (), True), Column("", "", ()))
+    rows = (plain_row("done", 3), plain_row("interrupted", 12))
+    assert to_text(Table("t", "", {}, columns, (rows[:1], rows[1:]))) == "done          3\ninterrupted  12"
+    assert to_text(Table("t", "", {}, columns, ())) == ""
+
+
+def test_markdown_without_caption_and_notes_is_the_grid_alone():
+    table = Table("t", "", {}, (Column("", "n", ("n",)),), ((plain_row(1),),))
+    assert to_markdown(table) == "| n |\n| ---: |\n| 1 |\n"
+
+
+def test_csv_has_a_field_a_value_and_empty_fields_for_an_empty_cell():
     first, second = csv.DictReader(to_csv(TABLE).splitlines())
     assert first == {
         "dataset": "d_1",

@@ -65,7 +65,7 @@ def claims_table(dataset: Dataset, recipe: str) -> Table | None:
         Column("Ours", "Verdict", ("verdict",), True),
     )
     notes = (
-        "Differences in percentage points. Paper: of its tables, one run each, chosen on the test split.",
+        "Differences in percentage points. Paper: differences of its tables, one run each, chosen on the test split.",
         "Ours: between means over the seeds that both have; in brackets the 95 % interval, and p, by a paired"
         " bootstrap over photos.",
         f"A claim holds if our difference has the same sign and p < {SIGNIFICANT}; it is reversed if it has the other"
@@ -73,7 +73,7 @@ def claims_table(dataset: Dataset, recipe: str) -> Table | None:
     )
     return Table(
         "claims",
-        f"{dataset.title}: what the paper claims, held against our runs",
+        f"{dataset.title}: what the paper claims, tested on our runs",
         facts(dataset, recipe),
         columns,
         (tuple(rows),),

@@ -127,7 +127,7 @@ def load_runs(root: Path) -> list[Dataset]:
 
 
 def _check(run: Run) -> None:
-    """Refuses a result that is not that of its ranking."""
+    """Refuses a result that differs from its ranking."""
     counted = accuracy_at(run.ranking.ranks, 1)
     if abs(counted - run.result.acc1) > 1e-6 or run.result.n_test != len(run.ranking.ranks):
         problem = f"it says acc@1 {run.result.acc1:.2f} where ranking.npz has {counted:.2f}"

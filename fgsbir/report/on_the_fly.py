@@ -60,7 +60,7 @@ def ranks_while_drawing(
     """Ranks the test gallery for each test sketch at several moments of its drawing.
 
     Photos are encoded once. At each moment all sketches are drawn up to the same share of their ink, encoded and
-    matched, in the batches of a test, so that the ranks at share 1 are those of the test.
+    matched, in the batches of a test, so that the ranks at share 1 equal those of the test.
 
     Args:
         system: system in evaluation mode.

@@ -1,4 +1,4 @@
-"""What Sain et al. 2020 print, and what others got from running their systems again."""
+"""Scores that Sain et al. 2020 publish, and scores of re-runs by others."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fgsbir.report.cells import experiment_of
 
 
 class Published(NamedTuple):
-    """What the paper prints for one cell, in percent; None for what it does not print."""
+    """Scores of the paper in one cell, in percent; None where it has none."""
 
     acc1: str | None = None
     acc10: str | None = None
 
 
 class Rerun(NamedTuple):
-    """What somebody else measured for one cell, in percent.
+    """Scores of a re-run in one cell, in percent.
 
     Attributes:
         acc1: acc@1 as printed.

@@ -17,7 +17,7 @@ from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, 
 
 
 def cost_table(dataset: Dataset, recipe: str) -> Table | None:
-    """What each system costs, on full sketches; None without runs."""
+    """Costs of each system on full sketches; None without runs."""
     groups = [g for g in dataset.groups if g.first.recipe == recipe and detail_of(g.stem) == "full"]
     if not groups:
         return None
@@ -52,7 +52,7 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
 
 
 def machines(results: Sequence[Result]) -> tuple[str, str]:
-    """Where runs were tested, and where those that were trained were trained, each in one line."""
+    """The machines of the tests and of the trainings, each in one line."""
     tested = {result.hardware for result in results}
     trained = {result.train_hardware for result in results if result.best_epoch is not None}
     named = sorted(name for name in trained if name is not None)

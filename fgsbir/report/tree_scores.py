@@ -1,4 +1,4 @@
-"""How far the hierarchies that systems discover are those of the drawn objects."""
+"""Agreement of discovered hierarchies with the part trees of the drawn objects."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def read_runs_csv(path: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"cannot be read ({error})", "check the path or write it again") from None
     if header != list(COLUMNS)[: len(header)] or len(header) < len(COLUMNS) - len(_LATER):
-        raise InputError(path, "its columns are not those of a table of runs", "delete it and write it again")
+        raise InputError(path, "not a table of runs (other columns)", "delete it and write it again")
     rows = []
     for number, line in enumerate(lines, start=2):
         try:

@@ -161,7 +161,7 @@ def inline(figure: Figure, prefix: str, label: str) -> Markup:
     Args:
         figure: made by this module.
         prefix: start of its ids, unique on the page.
-        label: what it shows, for those who cannot see it.
+        label: description for screen readers.
     """
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):

@@ -60,7 +60,7 @@ class Shown(NamedTuple):
     """One run as a gallery shows it.
 
     Attributes:
-        ranking: of its test; all runs of a gallery have the same queries and photos in the same order.
+        ranking: ranking of its test; all runs of a gallery have the same queries and photos in the same order.
         sketches: thumbnails of the sketches as it saw them, in query order, `(Q, H, W, 3)`.
     """
 
@@ -98,8 +98,7 @@ def build_gallery(
     """The answers of several systems to the same queries, at several levels of detail.
 
     Args:
-        systems: by the name of a system, and in it by level of detail, the run that is shown. The queries are chosen by
-            the first level of each.
+        systems: shown runs by system, then by level of detail. The first level of each decides which queries are shown.
         photos: thumbnails in gallery order, `(G, H, W, 3)`.
         count: number of queries.
         top: photos shown a run.
@@ -136,7 +135,7 @@ def retrieval_grid(
     """Queries from easy to hard, a row each: rank, sketch, its photo, and the nearest photos, nearest first.
 
     Args:
-        ranking: of the test.
+        ranking: ranking of the test.
         photos: thumbnails in gallery order, `(G, S, S, 3)`.
         sketches: thumbnails in query order, `(Q, S, S, 3)`.
         count: number of rows.

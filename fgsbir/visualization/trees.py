@@ -118,7 +118,7 @@ def stored_hierarchies(
 
     Args:
         examples: entries of its `hierarchy.json`: ids, rank, strokes and boxes, and the fields of an `Explanation`.
-        ranking: of its test.
+        ranking: ranking of its test.
         photos: thumbnails in gallery order, `(G, H, W, 3)`.
         prefix: start of every SVG id, unique on the page.
     """
@@ -274,7 +274,7 @@ def _has_maps(level: Mapping[str, Any]) -> bool:
 def _level(
     number: int, level: Mapping[str, Any], later: Mapping[str, Any] | None, branches: _Branches, prefix: str
 ) -> LevelView:
-    """A level, whose nodes that the `later` one lacks are fused in it."""
+    """A level; nodes that are missing in the `later` level are fused in this one."""
 
     def small(values: Any, label: str) -> Markup:
         uri, rows, columns, peak = _heat(values)

@@ -71,17 +71,21 @@ def accuracy_at(ranks: npt.ArrayLike, k: int) -> float:
 
 
 def summarise(ranks: npt.ArrayLike) -> dict[str, float]:
-    """The figures reported for a set of ranks `(Q,)`.
+    """The metrics reported for a set of ranks `(Q,)`.
 
     Returns:
-        `acc1`, `acc5`, `acc10` in percent, `mean_rank`, and `mrr` (mean reciprocal rank, in (0, 1]).
+        `acc1`, `acc5`, `acc10` and `mrr` (mean reciprocal rank) in percent, and `mean_rank`.
 
     Raises:
         ValueError: if there are no ranks or a rank is below 1.
+
+    Example:
+        >>> summarise([1, 2, 6])["mean_rank"], round(summarise([1, 2, 6])["mrr"], 2)
+        (3.0, 55.56)
     """
     ranks = _as_ranks(ranks)
-    figures = {f"acc{k}": accuracy_at(ranks, k) for k in (1, 5, 10)}
-    return figures | {"mean_rank": float(np.mean(ranks)), "mrr": float(np.mean(1.0 / ranks))}
+    accuracies = {f"acc{k}": accuracy_at(ranks, k) for k in (1, 5, 10)}
+    return accuracies | {"mean_rank": float(np.mean(ranks)), "mrr": 100.0 * float(np.mean(1.0 / ranks))}
 
 
 class Ranking(NamedTuple):

@@ -8,10 +8,23 @@ import pytest
 from written import N_QUERIES, random_ranks, write_run
 
 from fgsbir.report.collected import load_runs
-from fgsbir.report.formats import to_csv, to_markdown, to_tex, write_table
 from fgsbir.report.paper_tables import paper_tables
 from fgsbir.report.run_tables import cost_table, every_run, region_table
-from fgsbir.report.table import EMPTY, Cell, Column, Table, plain, short_number, spread
+from fgsbir.visualization.tables import (
+    EMPTY,
+    Cell,
+    Column,
+    Table,
+    plain,
+    plain_row,
+    short_number,
+    spread,
+    to_csv,
+    to_markdown,
+    to_tex,
+    to_text,
+    write_table,
+)
 
 COLUMNS = (
     Column("", "Method", ("method",), True),
@@ -48,7 +61,26 @@ def test_markdown_has_a_cell_a_column_and_shows_every_letter():
     assert lines[-1] == r"Note\|s."
 
 
-def test_csv_has_a_field_a_figure_and_empty_fields_for_an_empty_cell():
+def test_plain_text_is_aligned_under_its_titles():
+    header, row, empty = to_text(TABLE).split("\n")
+    assert header == "Method" + " " * 18 + "Ours acc@1  Ours n"
+    assert row == "a_b & c*  61.0 ± 1.5* [55.0, 67.0]"
+    assert empty == ""
+
+
+def test_plain_text_without_titles_is_rows_alone():
+    columns = (Column("", "", (), True), Column("", "", ()))
+    rows = (plain_row("done", 3), plain_row("interrupted", 12))
+    assert to_text(Table("t", "", {}, columns, (rows[:1], rows[1:]))) == "done          3\ninterrupted  12"
+    assert to_text(Table("t", "", {}, columns, ())) == ""
+
+
+def test_markdown_without_caption_and_notes_is_the_grid_alone():
+    table = Table("t", "", {}, (Column("", "n", ("n",)),), ((plain_row(1),),))
+    assert to_markdown(table) == "| n |\n| ---: |\n| 1 |\n"
+
+
+def test_csv_has_a_field_a_value_and_empty_fields_for_an_empty_cell():
     first, second = csv.DictReader(to_csv(TABLE).splitlines())
     assert first == {
         "dataset": "d_1",

@@ -32,7 +32,7 @@ def run(argv: list[str]) -> None:
     parser = CommandParser("fgsbir list", DESCRIPTION)
     parser.add_argument("--recipe", choices=("modern", "paper"), default="modern", help="default: %(default)s")
     parser.add_argument("--dataset", default="chair_v2", help="dataset of the experiments; default: %(default)s")
-    parser.add_argument("--experiments", type=Path, default=Path("experiments"), help="folder; default: %(default)s")
+    parser.add_argument("--experiments", type=Path, help="folder of experiments; default: those that come with fgsbir")
     parser.add_argument("--strokes", type=int, default=10, help="strokes of the sketch; default: %(default)s")
     parser.add_argument("--regions", type=int, default=16, help="regions of the photo; default: %(default)s")
     parser.add_argument(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fgsbir.commands.parser import CommandParser
 from fgsbir.errors import InputError
+from fgsbir.report.docs_settings import refresh_settings
 from fgsbir.report.docs_tables import refresh_docs, refresh_results_page
 from fgsbir.report.page import write_report
 from fgsbir.runs.folder import RunFolder, find_runs
@@ -45,5 +46,7 @@ def run(argv: list[str]) -> None:
         print(f"Report: {write_report(kept, out / 'report')}")
     if options.docs is not None:
         refresh_docs(options.docs / "systems", rows)
-        refresh_results_page(options.docs / "results.md", out / "report" / "tables")
+        refresh_settings(options.docs)
+        for page in (options.docs / "results.md", options.docs.parent / "README.md"):
+            refresh_results_page(page, out / "report" / "tables")
         print(f"Pages: {options.docs}")

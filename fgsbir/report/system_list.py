@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from fgsbir.errors import InputError
 from fgsbir.metrics.cost import Cost, measure
-from fgsbir.runs.config import _merge, load_experiment
+from fgsbir.runs.config import Settings, resolve, system_names
 from fgsbir.runs.loading import build
 from fgsbir.systems import SYSTEMS
 from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, short_number
@@ -26,11 +25,11 @@ COLUMNS = (
 )
 
 
-def system_table(experiments: Path, dataset: str, recipe: str, strokes: int, regions: int) -> Table:
+def system_table(experiments: Path | None, dataset: str, recipe: str, strokes: int, regions: int) -> Table:
     """Every system with its paper, its cost, and whether its photos can be indexed.
 
     Args:
-        experiments: folder of the experiment files.
+        experiments: folder of the experiment files; those that come with fgsbir by default.
         dataset: dataset of the experiments.
         recipe: "modern" or "paper"; a system without the recipe has no cost.
         strokes: strokes of the sketch.
@@ -39,25 +38,13 @@ def system_table(experiments: Path, dataset: str, recipe: str, strokes: int, reg
     Raises:
         InputError: if there is no such dataset or recipe, or a file is damaged.
     """
-    if not (experiments / "systems" / recipe).is_dir():
-        raise InputError(experiments / "systems" / recipe, "no such folder", "name its root: --experiments DIR")
     torch.set_num_threads(1)  # one image is little work, and threads that wait for a busy core take far longer
     rows = []
     for name in SYSTEMS:
-        config = _configuration(experiments, name, dataset, recipe)
+        settings = Settings(system=name, dataset=dataset, recipe=recipe, experiments=experiments)
+        config = resolve(settings).config if name in system_names(experiments, recipe) else None
         rows.append(_row(name, None if config is None else _cost_of(name, config, strokes, regions)))
     return Table("systems", "", {}, COLUMNS, (tuple(rows),))
-
-
-def _configuration(experiments: Path, system: str, dataset: str, recipe: str) -> dict[str, Any] | None:
-    """The settings of a system on a dataset; None without such a recipe."""
-    own = experiments / dataset / f"{system}{'' if recipe == 'modern' else f'_{recipe}'}.yaml"
-    if own.is_file():
-        return load_experiment(own)
-    data = load_experiment(experiments / "datasets" / f"{dataset}.yaml")
-    path = experiments / "systems" / recipe / f"{system}.yaml"
-    merged: dict[str, Any] | None = _merge(load_experiment(path), data) if path.is_file() else None
-    return merged
 
 
 def _cost_of(name: str, config: dict[str, Any], strokes: int, regions: int) -> Cost:

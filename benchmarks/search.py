@@ -36,7 +36,7 @@ from torch.nn import functional as F
 from fgsbir.search.first_stage import FLAT_LIMIT, Faiss, open_first_stage
 from fgsbir.search.index import BOXES, IndexWriter, IntArray, NewPhoto, PhotoIndex
 from fgsbir.search.measure import TOP, own_queries
-from fgsbir.search.model import Run
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.strokes import VectorSketch
 
@@ -148,7 +148,9 @@ def list_recall(
     return out
 
 
-def measure(real: PhotoIndex, folder: Path, photos: int, options: argparse.Namespace, run: Run) -> dict[str, Any]:
+def measure(
+    real: PhotoIndex, folder: Path, photos: int, options: argparse.Namespace, run: LoadedModel
+) -> dict[str, Any]:
     """All figures of one size."""
     seconds = write_index(real, folder, photos, options.noise)
     began = time.perf_counter()
@@ -204,7 +206,7 @@ def main() -> None:
         return
     torch.set_num_threads(options.threads)
     real = PhotoIndex(options.index)
-    run = Run.load(Path(real.manifest.model.run))
+    run = LoadedModel.load(Path(real.manifest.model.run))
     sizes = []
     for photos in options.sizes:
         folder = Path(tempfile.mkdtemp(prefix="fgsbir-search-", dir=options.folder))

@@ -137,7 +137,7 @@ class SketchPhotoDataModule(LightningDataModule):
     ) -> DataLoader[object]:
         return DataLoader(
             dataset,
-            batch_size,
+            batch_size=batch_size,
             sampler=sampler,
             drop_last=drop_last,
             num_workers=self.num_workers,

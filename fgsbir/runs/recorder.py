@@ -22,9 +22,9 @@ from fgsbir.metrics.ranking import Ranking, summarise
 from fgsbir.runs.config import ResolvedRun
 from fgsbir.runs.environment import git_commit, hardware, versions
 from fgsbir.runs.folder import THUMBNAIL_SIZE
-from fgsbir.runs.loading import read_checkpoint
 from fgsbir.runs.result import Result
 from fgsbir.systems.base import System
+from fgsbir.systems.checkpoint import read_checkpoint
 from fgsbir.systems.explanation import Explainable
 
 EXPLAINED = 12
@@ -190,7 +190,7 @@ def _explanations(
         for q in chosen:
             record, target = queries.sketches[order[q]], int(ranking.target[q])
             sketch, photo = queries[order[q]], gallery[target]
-            explanation = system.explain_pictures(_batch_of_one(sketch, device), _batch_of_one(photo, device))[0]
+            explanation = system.explain_images(_batch_of_one(sketch, device), _batch_of_one(photo, device))[0]
             shown = record.sketch.grouped(queries.rendering.max_strokes)
             out.append(
                 {

@@ -1,4 +1,4 @@
-"""What a search found, as one page that needs no other file."""
+"""The answer to a search as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fgsbir.data.reading import placed
 from fgsbir.files import atomic_write
-from fgsbir.search.model import placed
 from fgsbir.search.searcher import Found, Searcher
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.visualization.html import encoded_uri, templates
 from fgsbir.visualization.trees import HierarchyView, build_hierarchy
 
 EXPLAINED = 3
-"""Photos whose trees are shown."""
+"""Number of photos whose merge trees are shown."""
 
 
 def write_page(searcher: Searcher, name: str, sketch: VectorSketch, found: Found, page: Path) -> None:
-    """Writes the page: the drawing, the photos, and how strokes and regions of the first few met.
+    """Writes the page: the sketch, the photos, and the merge trees of the nearest photos.
 
     Args:
-        searcher: that was asked.
-        name: of the sketch.
-        sketch: the drawing.
-        found: the answer.
-        page: the file.
+        searcher: searcher that found the photos.
+        name: name of the sketch.
+        sketch: sketch that was searched for.
+        found: answer of the searcher.
+        page: file to write.
 
     Raises:
         InputError: if it cannot be written.
@@ -60,7 +60,7 @@ def write_page(searcher: Searcher, name: str, sketch: VectorSketch, found: Found
 
 
 def _views(searcher: Searcher, name: str, sketch: VectorSketch, found: Found) -> list[HierarchyView]:
-    """The trees of the first photos; none where the system has none or there is nothing to fuse."""
+    """The merge trees of the first photos; none if the system has none or there is nothing to merge."""
     views = []
     for rank, hit in enumerate(found.hits[:EXPLAINED], start=1):
         pair = searcher.explain(sketch, hit.photo)
@@ -83,5 +83,5 @@ def _views(searcher: Searcher, name: str, sketch: VectorSketch, found: Found) ->
 def _line(
     stroke: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """A stroke; a single point twice, for a line of no length with round caps is a dot."""
+    """A stroke, with a single point doubled: a line of length zero with round caps is drawn as a dot."""
     return stroke if len(stroke) > 1 else stroke.repeat(2, axis=0)

@@ -13,9 +13,9 @@ __all__ = ["Explainable", "Explanation", "explain_pair"]
 
 @runtime_checkable
 class Explainable(Protocol):
-    """A system whose nodes merge into one root a picture."""
+    """A system whose nodes merge into one root an image."""
 
-    def explain_pictures(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
+    def explain_images(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
         """The merge trees of P sketches and P photos, row by row."""
 
 

@@ -19,20 +19,23 @@ from fgsbir.regions.containment import containment_parents, merge_order
 from fgsbir.report.tree_scores import leaf_owners, score
 from fgsbir.runs.folder import RunFolder
 from fgsbir.systems import SYSTEMS
+from fgsbir.systems.node_system import NodeSettings
 
 RENDERING = {"image_size": 64, "num_regions": 5, "max_strokes": 15}
-SETTINGS = {"dim": 16, "hidden": 8, "region_grid": 3}
+NODES = {"dim": 16, "hidden": 8, "region_grid": 3}
 
 
 def model(name):
     system = SYSTEMS[name]
-    given = {**TINY["model"]["init_args"], **({} if name == "b_siamese" else SETTINGS)}
+    given = {**TINY["model"]["init_args"], **({} if name == "b_siamese" else {"nodes": NODES})}
     return {"class_path": f"{system.__module__}.{system.__name__}", "init_args": given}
 
 
 def built(name):
     torch.manual_seed(0)
-    return SYSTEMS[name](Backbone("test_efficientnet", 3), **({} if name == "b_siamese" else SETTINGS))
+    return SYSTEMS[name](
+        Backbone("test_efficientnet", 3), **({} if name == "b_siamese" else {"nodes": NodeSettings(**NODES)})
+    )
 
 
 @pytest.fixture(scope="module")

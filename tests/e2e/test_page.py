@@ -14,7 +14,7 @@ import pytest
 from serve.running import running
 
 from fgsbir.runs.folder import RunFolder
-from fgsbir.search.model import Run
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
 from fgsbir.sketch.strokes import VectorSketch
@@ -116,7 +116,7 @@ def shoot(page, name):
 
 
 def test_test_sketches_drawn_on_the_paper_rank_as_the_search_ranks_them(visit, searcher, run):
-    data = Run.load(run).data
+    data = LoadedModel.load(run).data
     sketches = [each for each in data.records.split_sketches("test") if each.photo_id in searcher.index.photos]
     chosen = [sketches[int(i)] for i in np.linspace(0, len(sketches) - 1, min(SKETCHES, len(sketches)))]
     ranking = RunFolder(run).read_ranking()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fgsbir.errors import InputError
-from fgsbir.search.index import LOG, MANIFEST, IndexWriter, Model, NewPhoto, PhotoIndex, Recall
+from fgsbir.search.index import LOG, MANIFEST, IndexWriter, ModelRecord, NewPhoto, PhotoIndex, Recall
 
-MODEL = Model("runs/a", "tiny/one", "Proposed", "c" * 64, "d" * 64, 0.5)
+MODEL = ModelRecord("runs/a", "tiny/one", "Proposed", "c" * 64, "d" * 64, 0.5)
 
 
 def batch(*numbers):
@@ -241,6 +241,6 @@ def test_a_measured_recall_is_kept(tmp_path):
     recall = Recall(2, 5, "faiss", (1, 2), (0.5, 1.0))
     with IndexWriter(tmp_path, MODEL) as writer:
         writer.add(*batch(1, 2))
-        writer.record(recall)
+        writer.record_recall(recall)
         writer.add(*batch(3))
     assert PhotoIndex(tmp_path).manifest.recall == recall

@@ -17,6 +17,7 @@ from PIL import Image
 from tiny_runs import make_run, model
 
 from fgsbir.cli import main
+from fgsbir.data.reading import DEFAULT_MARGIN, placed
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
@@ -25,8 +26,8 @@ from fgsbir.search import build
 from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
-from fgsbir.search.measure import measure_recall, places_in, recall_curve
-from fgsbir.search.model import USUAL_MARGIN, Run, placed
+from fgsbir.search.measure import measure_recall, ranks_in, recall_curve
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
 from fgsbir.sketch.raster import rasterise
@@ -57,7 +58,7 @@ def as_tested(run_path):
 
 SYSTEMS = {
     "proposed": model(),
-    "paper": model(global_weight=0.0),
+    "paper": model(nodes={"global_weight": 0.0}),
     "explicit": model("explicit_hierarchy.ExplicitHierarchy"),
     "alone": model("without_localised_coattn.WithoutLocalisedCoattn"),
     "vector": model("b_siamese.BSiamese"),
@@ -89,7 +90,7 @@ def test_all_views_of_a_picture_are_one_vector(tmp_path):
     run = make_run(tmp_path / "run", triplet)
     index("--split", "val", "--run", run, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i", depth=1)
-    sketch = Run.load(run).data.records.split_sketches("val")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("val")[0].sketch
     rows = searcher.nearest(searcher.encode(sketch), 3)
     distances = searcher.distances(searcher.encode(sketch), rows)
     assert (np.diff(distances) >= -1e-6).all()
@@ -99,7 +100,7 @@ def test_all_views_of_a_picture_are_one_vector(tmp_path):
 def test_a_drawing_on_another_canvas_finds_the_same(tmp_path, run_path):
     index("--split", "test", "--run", run_path, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i")
-    sketch = Run.load(run_path).data.records.split_sketches("test")[3].sketch
+    sketch = LoadedModel.load(run_path).data.records.split_sketches("test")[3].sketch
     small = sketch.transform([[0.3, 0, 0.5], [0, 0.3, 0.1]])
     there, here = searcher.search(sketch).hits, searcher.search(small).hits
     assert [hit.photo for hit in there] == [hit.photo for hit in here]
@@ -142,7 +143,7 @@ def test_photos_are_indexed_where_the_runs_sketches_are_not(tmp_path, run_elsewh
     notes = [line for line in capsys.readouterr().err.splitlines() if "margin" in line]
     assert len(notes) == 1
     assert "ChairV2_Coordinate" in notes[0]
-    assert PhotoIndex(tmp_path / "i").manifest.margin == USUAL_MARGIN
+    assert PhotoIndex(tmp_path / "i").manifest.margin == DEFAULT_MARGIN
     index(photos, "--out", tmp_path / "i")  # it has its margin now
     assert "margin" not in capsys.readouterr().err
 
@@ -261,9 +262,9 @@ def test_a_build_that_is_killed_goes_on_and_encodes_nothing_twice(tmp_path, run_
     assert len(first) < len(second) < 13
 
     encoded = []
-    real = Run.encode_photos
+    real = LoadedModel.encode_photos
     monkeypatch.setattr(
-        Run, "encode_photos", lambda self, batch, *a: encoded.append(len(batch[0])) or real(self, batch, *a)
+        LoadedModel, "encode_photos", lambda self, batch, *a: encoded.append(len(batch[0])) or real(self, batch, *a)
     )
     index(photos, "--out", folder)
     assert sum(encoded) == 13 - len(second)
@@ -353,7 +354,7 @@ def test_a_pair_is_explained_as_it_was_matched(tmp_path, run_path):
         target = int(queries[q].photo)
         pair = [type(sample)(*(field[None] for field in sample)) for sample in (queries[q], gallery[target])]
         view = searcher.explain(queries.sketches[q].sketch, gallery.photos[target].id)
-        (wanted,) = system.explain_pictures(*pair)
+        (wanted,) = system.explain_images(*pair)
         assert view.explanation[:2] == wanted[:2]
         assert np.allclose(view.photo_boxes, gallery[target].boxes[gallery[target].mask], atol=1e-6)
         assert np.allclose(view.stroke_boxes, queries[q].boxes[queries[q].mask], atol=1e-6)
@@ -368,7 +369,7 @@ def test_a_tree_of_a_photo_alone_is_drawn_from_its_thumbnail(tmp_path, photos):
     run = make_run(tmp_path / "run", SYSTEMS["alone"])
     index(photos, "--run", run, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i")
-    sketch = Run.load(run).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("test")[0].sketch
     view = searcher.explain(sketch, "p01.png")
     assert len(view.explanation.photo_merges) == len(view.photo_boxes) - 1
     assert len(view.explanation.sketch_merges) == len(view.strokes) - 1
@@ -406,7 +407,7 @@ def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, caps
     nodes, counts = (made.field(name, made.rows()) for name in ("nodes", "counts"))
     assert np.allclose(made.vectors()[made.rows()], head.photos(nodes, counts), atol=1e-6)
     searcher = Searcher.open(folder, depth=6)
-    sketch = Run.load(run).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("test")[0].sketch
     encoded = searcher.encode(sketch)
     order = (made.vectors()[made.rows()] @ head.sketch(encoded)).argsort()[::-1]
     assert searcher.nearest(encoded, 6).tolist() == made.rows()[order][:6].tolist()
@@ -436,9 +437,9 @@ def test_a_headlearns_the_order_of_paired_distances():
     assert share > 0.75  # by chance: a third
 
 
-def test_recall_is_the_share_of_places_within_a_depth():
-    # Of the exhaustive top 4, the first stage has one at place 1, one at 12, one at 14 of 15, and lacks one.
-    assert places_in(np.array([7, 3, 9, 4]), np.array([7, *range(100, 110), 3, 110, 9])).tolist() == [1, 12, 14, np.inf]
+def test_recall_is_the_share_of_ranks_within_a_depth():
+    # Of the exhaustive top 4, the first stage has one at rank 1, one at 12, one at 14 of 15, and lacks one.
+    assert ranks_in(np.array([7, 3, 9, 4]), np.array([7, *range(100, 110), 3, 110, 9])).tolist() == [1, 12, 14, np.inf]
     assert recall_curve(np.array([1, 12, 14, np.inf]), 15) == ((10, 13, 15), (0.25, 0.5, 0.75))
     depths, shares = recall_curve(np.arange(1.0, 5001.0), 5000)
     assert depths[0] == 10
@@ -451,8 +452,8 @@ def test_the_measured_depth_reaches_the_recall(tmp_path, run_path, capsys):
     index("--split", "train", "--run", run_path, "--out", folder)
     index("--split", "test", "--run", run_path, "--out", folder)
     searcher = Searcher.open(folder, depth=1)
-    sketches = [record.sketch for record in Run.load(run_path).data.records.split_sketches("val")]
-    measured = measure_recall(searcher, sketches, "faiss", progress=False)
+    sketches = [record.sketch for record in LoadedModel.load(run_path).data.records.split_sketches("val")]
+    measured = measure_recall(searcher, sketches, "faiss")
     shares = []
     for sketch in sketches:  # by a plain count at each depth
         encoded = searcher.encode(sketch)
@@ -499,7 +500,7 @@ def test_faiss_and_qdrant_give_the_same_first_stage(tmp_path, run_path, photos):
     answers = []
     for backend in ("faiss", "qdrant"):
         searcher = Searcher.open(folder, depth=5, backend=backend)
-        answers.append(searcher.search(Run.load(run_path).data.records.split_sketches("test")[0].sketch).hits)
+        answers.append(searcher.search(LoadedModel.load(run_path).data.records.split_sketches("test")[0].sketch).hits)
         if backend == "qdrant":
             searcher.first.client.close()
     assert answers[0] == answers[1]
@@ -539,7 +540,7 @@ def test_half_precision_takes_half_the_room_and_finds_nearly_the_same(tmp_path, 
     index(photos, "--run", run_path, "--out", tmp_path / "half", "--precision", "float16")
     assert 2 * (tmp_path / "half/nodes.bin").stat().st_size == (tmp_path / "full/nodes.bin").stat().st_size
     index("--split", "val", "--out", tmp_path / "half")  # goes on in half precision
-    sketch = Run.load(run_path).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run_path).data.records.split_sketches("test")[0].sketch
     full, half = (dict(Searcher.open(tmp_path / name).search(sketch, 16).hits) for name in ("full", "half"))
     assert max(abs(full[photo] - half[photo]) for photo in full) < 1e-2
 
@@ -547,7 +548,7 @@ def test_half_precision_takes_half_the_room_and_finds_nearly_the_same(tmp_path, 
 def test_answers_are_the_same_from_several_threads(tmp_path, run_path, photos):
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i", depth=5)
-    sketches = [record.sketch for record in Run.load(run_path).data.records.split_sketches("train")]
+    sketches = [record.sketch for record in LoadedModel.load(run_path).data.records.split_sketches("train")]
     alone = [searcher.search(sketch).hits for sketch in sketches]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda sketch: searcher.search(sketch).hits, sketches * 3))

@@ -60,8 +60,8 @@ def running(index: Path | None = None, *words: str) -> Iterator[Running]:
 if __name__ == "__main__":  # the command, over made-up photos
     from stand_in import StandIn
 
-    from fgsbir.commands.serve import run
+    from fgsbir.cli import main
     from fgsbir.search.searcher import Searcher
 
     Searcher.open = lambda *_, **__: StandIn(1000, 0.005)  # type: ignore[assignment,method-assign]
-    run(sys.argv[1:])
+    sys.exit(main(["serve", *sys.argv[1:]]))

@@ -4,36 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
+from fgsbir.files import atomic_write, require_writable
 from fgsbir.sketch.strokes import FloatArray
-
-
-def cache_root() -> Path:
-    """Folder for everything that can be computed again: `$FGSBIR_CACHE`, or `~/.cache/fgsbir`."""
-    return Path(os.environ.get("FGSBIR_CACHE") or "~/.cache/fgsbir").expanduser()
-
-
-def require_writable(folder: Path) -> None:
-    """Tries to write into a cache's folder, so that hours of work are not lost at their end.
-
-    Raises:
-        InputError: if the folder cannot be made or written.
-    """
-    probe = folder / f".probe-{os.getpid()}"
-    try:
-        with atomic_write(probe):
-            pass
-        probe.unlink(missing_ok=True)
-    except InputError as error:
-        mend = "set FGSBIR_CACHE or cache_dir to a folder you can write"
-        raise InputError(folder, "the cache cannot be written", mend) from error
 
 
 class BoxCache:

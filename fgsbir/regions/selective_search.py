@@ -14,7 +14,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fgsbir.errors import InputError
-from fgsbir.regions.cache import BoxCache, cache_root
+from fgsbir.files import cache_root
+from fgsbir.regions.cache import BoxCache
 from fgsbir.regions.source import Photo, RegionSource
 from fgsbir.sketch.strokes import FloatArray
 

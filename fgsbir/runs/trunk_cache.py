@@ -20,8 +20,8 @@ from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.data.features import PictureFeatures, SplitFeatures, is_whole, write_features
 from fgsbir.errors import InputError
+from fgsbir.files import cache_root, require_writable
 from fgsbir.models.backbone import Backbone, state_digest
-from fgsbir.regions.cache import cache_root, require_writable
 from fgsbir.sketch.strokes import VectorSketch
 
 BATCH = 32

@@ -77,7 +77,7 @@ def _format_spread(spread: Mapping[str, float] | None) -> str:
 
 
 def _size(photo: PhotoRecord) -> str:
-    """Width and height in pixels, from the head of the file."""
+    """Width and height in pixels, from the header of the file."""
     if photo.pixels is not None:
         height, width = photo.pixels.shape[:2]
     else:

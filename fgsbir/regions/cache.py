@@ -1,4 +1,4 @@
-"""A folder of boxes that were computed once, one small file a photo."""
+"""Boxes on disk, one small file a photo, so that they are computed once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fgsbir.sketch.strokes import FloatArray
 class BoxCache:
     """Boxes on disk, keyed by the content of the photo and the settings that made them.
 
-    Another setting gives another folder and another picture another file, so no entry is ever stale.
+    Another setting gives another folder and another photo another file, so no entry is ever stale.
 
     Args:
-        root: folder of the cache.
-        settings: everything the boxes depend on beside the photo; JSON values.
+        root: Folder of the cache.
+        settings: Everything the boxes depend on beside the photo; JSON values.
     """
 
     def __init__(self, root: Path, settings: Mapping[str, object]) -> None:
@@ -28,7 +28,7 @@ class BoxCache:
         self.folder = root / key
 
     def require_writable(self) -> None:
-        """As the function of this name, for the folder of these boxes."""
+        """Tries to write into the folder of these boxes, see `fgsbir.files.require_writable`."""
         require_writable(self.folder)
 
     def get(self, digest: str) -> FloatArray | None:

@@ -45,7 +45,7 @@ def load_instances(
     """What `generate` gives for the same arguments, bit by bit, from `<cache>/embedded` where it is there.
 
     A file is keyed by the arguments and by `GENERATOR`, NumPy and OpenCV, so no entry is ever stale. A damaged or
-    foreign file is replaced. Of several processes that want the same instances one generates them.
+    foreign file is replaced. If several processes want the same instances, one generates them and the others wait.
 
     Raises:
         InputError: as `generate`, or if the cache cannot be written.

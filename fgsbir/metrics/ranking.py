@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
+from fgsbir.files import load_arrays, save_arrays
 
 if TYPE_CHECKING:  # reports read rankings and should not wait for torch
     from torch import Tensor
@@ -152,8 +151,7 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
     Raises:
         InputError: if the file cannot be written.
     """
-    with atomic_write(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **ranking._asdict())
+    save_arrays(path, **ranking._asdict())
 
 
 def load_ranking(path: Path) -> Ranking:
@@ -162,13 +160,12 @@ def load_ranking(path: Path) -> Ranking:
     Raises:
         InputError: if the file is missing, damaged or no ranking.
     """
+    if not path.exists():
+        raise InputError(path, "no such ranking", "run the test of this experiment first")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            ranking = Ranking(**{name: archive[name] for name in Ranking._fields})
+        ranking = Ranking(**load_arrays(path, *Ranking._fields))
         _check(ranking)
-    except FileNotFoundError:
-        raise InputError(path, "no such ranking", "run the test of this experiment first") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise InputError(path, f"not a ranking ({error})", "delete it and run the test again") from None
     return ranking
 
@@ -312,11 +309,12 @@ def _as_ranks(ranks: npt.ArrayLike) -> IntArray:
 
 def _check(ranking: Ranking) -> None:
     """Raises ValueError if the arrays do not belong together."""
-    q, g, k = len(ranking.query_ids), len(ranking.gallery_ids), ranking.top.shape[-1]
-    shapes = {"query_ids": (q,), "gallery_ids": (g,), "target": (q,), "ranks": (q,), "top": (q, k)}
+    q, g = ranking.query_ids.size, ranking.gallery_ids.size
+    nearest = (q, *ranking.top.shape[-1:])
+    shapes = {"query_ids": (q,), "gallery_ids": (g,), "target": (q,), "ranks": (q,)}
     kinds = {"query_ids": "U", "gallery_ids": "U", "target": "i", "ranks": "i", "top": "i", "top_distances": "f"}
     for name, array in ranking._asdict().items():
-        if array.shape != shapes.get(name, (q, k)) or array.dtype.kind != kinds[name]:
+        if array.shape != shapes.get(name, nearest) or array.dtype.kind != kinds[name]:
             raise ValueError(f"{name} is {array.dtype} {array.shape}")
     for name, low, high in (("target", 0, g - 1), ("top", 0, g - 1), ("ranks", 1, g)):
         array = getattr(ranking, name)

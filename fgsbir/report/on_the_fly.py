@@ -77,7 +77,7 @@ def ranks_while_drawing(
     data.setup("test")
     gallery, queries = data.gallery("test"), data.queries("test")
     photos = _encode(system, gallery, data.eval_batch_size)
-    target = torch.tensor([queries.place[record.photo_id] for record in queries.sketches], device=device)
+    target = torch.tensor([queries.gallery_index[record.photo_id] for record in queries.sketches], device=device)
     ranks = []
     for share in tqdm(shares, desc=name, unit="moment", leave=False):
         records = [replace(record, sketch=record.sketch.drawn(float(share))) for record in queries.sketches]

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fgsbir.errors import InputError
-from fgsbir.runs.environment import usable_cores, usable_memory_gib
+from fgsbir.data.procedural.processes import usable_cores
+from fgsbir.runs.environment import usable_memory_gib
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep.plan import PlannedRun
 from fgsbir.sweep.process import begin_log, end_log, kill, start_worker

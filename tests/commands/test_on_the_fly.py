@@ -98,7 +98,7 @@ def test_ranks_are_those_of_one_drawing_at_a_time(name, real):
             queries.sketches[q] = replace(record, sketch=record.sketch.drawn(share))
             sketch = system.encode_sketch(batch(queries[q]))
             distances = [float(system.match(sketch, photo)) for photo in photos]
-            true = distances[queries.place[record.photo_id]]
+            true = distances[queries.gallery_index[record.photo_id]]
             nearer, as_near = sum(d < true - 1e-5 for d in distances), sum(d < true + 1e-5 for d in distances)
             assert nearer + 1 <= found[q, moment] <= as_near
 

@@ -106,9 +106,9 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from fgsbir.runs.folder import RunFolder
-lock = RunFolder(Path(sys.argv[1])).lock()
-print("locked", flush=True)
-time.sleep(60)
+with RunFolder(Path(sys.argv[1])).lock():
+    print("locked", flush=True)
+    time.sleep(60)
 """
 
 

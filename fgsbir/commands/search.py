@@ -28,7 +28,9 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--top", type=int, default=10, help="number of photos to print; default: %(default)s")
     parser.add_argument("--page", type=Path, metavar="FILE", help="HTML page to write: photos, merge trees, attention")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser.add_argument("--run", type=Path, help="folder of the run, if it was moved since the index was made")
+    parser.add_argument(
+        "--run", type=Path, help="folder of the run, if it was moved; default: the one that the index names"
+    )
     parser.add_argument("--depth", type=int, help=f"number of candidates to match; default: {DEPTH}")
     parser.add_argument("--recall", type=float, help="measured recall to reach, (0, 1], in place of --depth")
     parser.add_argument("--backend", default="faiss", help=BACKEND_HELP)

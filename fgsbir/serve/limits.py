@@ -23,7 +23,7 @@ class Limits:
     body_seconds: float = field(default=15.0, metadata={"help": "seconds for the body of a request to arrive"})
     strokes: int = field(default=300, metadata={"help": "strokes of a sketch"})
     points: int = field(default=10_000, metadata={"help": "points of a sketch"})
-    top: int = field(default=100, metadata={"help": "photos in an answer"})
+    top: int = field(default=100, metadata={"help": "most photos in an answer"})
     rate: float = field(default=20.0, metadata={"help": "searches, explanations and files of a client, a second"})
     burst: int = field(
         default=40, metadata={"help": "searches, explanations and files of a client at once, after a pause"}

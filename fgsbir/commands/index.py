@@ -38,16 +38,16 @@ def run(argv: list[str]) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="INDEX", help="folder of the index")
     parser.add_argument(
-        "--run", type=Path, help="folder of a finished run, runs/...; default: the run that made the index"
+        "--run", type=Path, help="folder of a finished run, runs/...; default: the one that the index names"
     )
     parser.add_argument("--split", help="split of the run's dataset whose photos are indexed, in place of PHOTOS")
     parser.add_argument("--remove", nargs="+", metavar="ID", default=[], help="photos to remove")
-    parser.add_argument(
-        "--prune", action="store_true", help="remove photos that are not in PHOTOS or the split any more"
-    )
+    parser.add_argument("--prune", action="store_true", help="remove photos that PHOTOS or the split does not contain")
     parser.add_argument("--distil", action="store_true", help="learn vectors for a system that has none")
     parser.add_argument("--measure", action="store_true", help="measure the recall of the first stage")
-    parser.add_argument("--queries", type=int, default=100, help="sketches to measure with; default: %(default)s")
+    parser.add_argument(
+        "--queries", type=int, default=100, help="number of sketches to measure with; default: %(default)s"
+    )
     parser.add_argument(
         "--precision",
         choices=("float32", "float16"),

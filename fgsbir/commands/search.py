@@ -11,6 +11,7 @@ from fgsbir.search.first_stage import BACKEND_HELP
 from fgsbir.search.page import write_page
 from fgsbir.search.searcher import DEPTH, Found, Searcher
 from fgsbir.sketch.formats import SKETCH_SUFFIXES, read_sketch
+from fgsbir.visualization.tables import Cell, Column, Table, plain, to_text
 
 
 def run(argv: list[str]) -> None:
@@ -28,7 +29,9 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--top", type=int, default=10, help="number of photos to print; default: %(default)s")
     parser.add_argument("--page", type=Path, metavar="FILE", help="HTML page to write: photos, merge trees, attention")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser.add_argument("--run", type=Path, help="folder of the run, if it was moved since the index was made")
+    parser.add_argument(
+        "--run", type=Path, help="folder of the run, if it was moved; default: the one that the index names"
+    )
     parser.add_argument("--depth", type=int, help=f"number of candidates to match; default: {DEPTH}")
     parser.add_argument("--recall", type=float, help="measured recall to reach, (0, 1], in place of --depth")
     parser.add_argument("--backend", default="faiss", help=BACKEND_HELP)
@@ -53,9 +56,16 @@ def _plain(found: Found, photos: int) -> dict[str, object]:
 
 def _table(found: Found, photos: int) -> str:
     """The answer for the terminal."""
-    width = max(len("photo"), *(len(hit.photo) for hit in found.hits))
-    lines = [f"rank  {'photo':<{width}}  distance"]
-    lines += [f"{rank:>4}  {hit.photo:<{width}}  {hit.distance:>8.4f}" for rank, hit in enumerate(found.hits, start=1)]
+    columns = (
+        Column("", "rank", ("rank",)),
+        Column("", "photo", ("photo",), True),
+        Column("", "distance", ("distance",)),
+    )
+    rows = tuple(
+        (plain(rank), plain(hit.photo), Cell(f"{hit.distance:.4f}", (hit.distance,)))
+        for rank, hit in enumerate(found.hits, start=1)
+    )
+    lines = [to_text(Table("found", "", {}, columns, (rows,)))]
     total = found.encode_ms + found.first_ms + found.match_ms
     lines.append(
         f"{photos:,} photos in {total:.1f} ms: {found.encode_ms:.1f} to encode the sketch, {found.first_ms:.1f} to "

@@ -39,7 +39,9 @@ def run(argv: list[str]) -> None:
     parser.add_argument(
         "--proxy", metavar="ADDRESS", help="trusted reverse proxy whose X-Forwarded-For header is honoured"
     )
-    parser.add_argument("--run", type=Path, help="folder of the run, if it was moved since the index was made")
+    parser.add_argument(
+        "--run", type=Path, help="folder of the run, if it was moved; default: the one that the index names"
+    )
     parser.add_argument("--depth", type=int, help=f"number of candidates to match; default: {DEPTH}")
     parser.add_argument("--recall", type=float, help="measured recall to reach, (0, 1], in place of --depth")
     parser.add_argument("--backend", default="faiss", help=BACKEND_HELP)

@@ -22,13 +22,13 @@ def run(argv: list[str]) -> None:
     """Runs the command.
 
     Args:
-        argv: "sweep" and its options.
+        argv: options behind "fgsbir sweep".
 
     Raises:
         InputError: if the sweep or one of its experiments is not right; then nothing was started.
         SystemExit: 1 if a run failed, 130 after Ctrl-C.
     """
-    options = _options(argv[1:])
+    options = _options(argv)
     overrides: dict[str, Sequence[Any]] = {}
     for name, text in (("dataset", options.dataset), ("recipe", options.recipe)):
         if text:

@@ -23,9 +23,9 @@ class PhotoRecord:
     """One photo: a file, or pixels already in memory (the embedded dataset).
 
     Args:
-        id: unique name within the dataset.
+        id: Unique name within the dataset.
         split: "train", "val" or "test".
-        path: the image file, if there is one.
+        path: Image file, if there is one.
         pixels: `(H, W, 3)` uint8 RGB, if there is no file.
     """
 
@@ -35,7 +35,7 @@ class PhotoRecord:
     pixels: npt.NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     def read(self) -> npt.NDArray[np.uint8]:
-        """The picture, `(H, W, 3)` uint8 RGB; transparency is laid on white.
+        """The photo, `(H, W, 3)` uint8 RGB; transparency is laid on white.
 
         Raises:
             InputError: if the file is missing or is no image.
@@ -58,10 +58,10 @@ class SketchRecord:
     """One sketch and the photo it was drawn from.
 
     Args:
-        id: unique name within the dataset.
-        photo_id: the true match.
+        id: Unique name within the dataset.
+        photo_id: Id of the true match.
         split: "train", "val" or "test"; that of its photo, unless photos recur.
-        sketch: the drawing, in the unit frame.
+        sketch: Strokes in the unit frame.
     """
 
     id: str
@@ -75,14 +75,13 @@ class PairedData:
     """A sketch-photo dataset.
 
     Args:
-        name: e.g. "chair_v2".
-        sketches: all sketches, in a fixed order.
-        photos: all photos by id, in a fixed order.
-        recurring: whether sketches of one photo may be in several splits, as in SWIRE's split by designer. The
-            photo's own split then says nothing, and training sees photos of the test gallery.
-
-        judgements: what people said of the sketches, by id of the photo drawn: pairs of photo ids, the first of which
-            is nearer to its sketch than the second.
+        name: Name of the dataset, e.g. "chair_v2".
+        sketches: All sketches, in a fixed order.
+        photos: All photos by id, in a fixed order.
+        recurring: Whether sketches of one photo may be in several splits, as in SWIRE's split by designer. The
+            photo's own split then means nothing, and training sees photos of the test gallery.
+        judgements: Answers of people, by id of the photo drawn: pairs of photo ids, the first of which is nearer to
+            the sketch of that photo than the second.
 
     Raises:
         InputError: if a sketch names a photo that is not there, or that is in another split and must not be.

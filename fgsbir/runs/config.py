@@ -210,7 +210,7 @@ def _backbone(settings: Settings, config: Config, name: str) -> ResolvedRun:
         own = replace(shared, files=(Path(name),), system=None, dataset=None, experiment=None)
     else:
         dataset = settings.dataset or str(config["experiment"]).partition("/")[0]
-        recipe = settings.recipe or str(config["recipe"])
+        recipe = settings.recipe or {"custom": "modern"}.get(config["recipe"], str(config["recipe"]))
         own = replace(shared, files=(), system=name, dataset=dataset, experiment=None, recipe=recipe)
     return resolve(replace(own, seed=int(config.get("seed_everything", 0))))
 
@@ -225,17 +225,17 @@ def _is_shared(key: str) -> bool:
 def _composed(settings: Settings) -> Config:
     """The merged files of an experiment, with its name."""
     if settings.files:
-        for name in ("system", "dataset", "variant"):
-            if getattr(settings, name) is not None:
+        for option in ("system", "dataset", "variant"):
+            if getattr(settings, option) is not None:
                 problem = f"{settings.files[0]} is a file, which has its own"
-                raise InputError(f"--{name}", problem, f"leave --{name} out")
+                raise InputError(f"--{option}", problem, f"leave --{option} out")
         config: Config = {}
         for file in settings.files:
             config = merged(config, load_experiment(file))
         if settings.experiment is not None:
             config["experiment"] = settings.experiment
         return {"experiment": "custom", "recipe": "custom", **config}
-    dataset, name, variant = settings.dataset, settings.system, settings.variant
+    dataset, name = settings.dataset, settings.system
     if name is None and settings.experiment is not None:
         path = PurePath(settings.experiment)
         dataset, name = dataset if path.parent == PurePath() else path.parent.as_posix(), path.name
@@ -243,7 +243,7 @@ def _composed(settings: Settings) -> Config:
         if settings.dataset or settings.variant or settings.recipe:
             raise InputError("--system", "it is missing", "name one, e.g. --system proposed")
         return {"experiment": "custom", "recipe": "custom"}
-    config = _named(settings.experiments, dataset or "embedded", name, settings.recipe or "modern", variant)
+    config = _named(settings.experiments, dataset or "embedded", name, settings.recipe or "modern", settings.variant)
     if settings.system is not None and settings.experiment is not None:
         config["experiment"] = settings.experiment
     return config
@@ -253,16 +253,13 @@ def _named(root: Path | None, dataset: str, name: str, recipe: str, variant: str
     """An experiment by its name: a file of its own, else a system with a dataset and perhaps a variant."""
     root = root or shipped("experiments")
     suffix = "" if recipe == "modern" else f"_{recipe}"
-    systems = root / "systems" / recipe
-    if not systems.is_dir():
-        known = ", ".join(sorted(path.name for path in (root / "systems").glob("*") if path.is_dir()))
-        raise InputError("--recipe", f"there is no '{recipe}' in {root}", f"use one of {known}")
+    known_systems, systems = system_names(root, recipe), root / "systems" / recipe
     if not (root / "datasets" / f"{dataset}.yaml").is_file():
         known = ", ".join(sorted(path.stem for path in (root / "datasets").glob("*.yaml")))
         raise InputError("--dataset", f"there is no '{dataset}' in {root}", f"use one of {known}, or --config FILE")
     own = root / dataset / f"{name}{suffix}.yaml"
     system = name
-    if variant is None and not own.is_file() and not (systems / f"{name}.yaml").is_file():
+    if variant is None and not own.is_file() and name not in known_systems:
         endings = [path.stem for path in (root / "variants").glob("*.yaml") if name.endswith(f"_{path.stem}")]
         if endings:
             variant = max(endings, key=len)
@@ -270,12 +267,12 @@ def _named(root: Path | None, dataset: str, name: str, recipe: str, variant: str
     named = root / dataset / f"{system}{suffix}.yaml"
     if named.is_file():
         config = load_experiment(named)
-    elif (systems / f"{system}.yaml").is_file() and not system.startswith("_"):
+    elif system in known_systems:
         files = (systems / f"{system}.yaml", root / "datasets" / f"{dataset}.yaml")
         config = merged(*map(load_experiment, files))
     else:
-        known = ", ".join(sorted(path.stem for path in systems.glob("[a-z]*.yaml")))
-        raise InputError(f"experiment '{dataset}/{name}{suffix}'", "there is none", f"use one of {known}, or a file")
+        fix = f"use one of {', '.join(known_systems)}, or a file"
+        raise InputError(f"experiment '{dataset}/{name}{suffix}'", "there is none", fix)
     config["experiment"] = f"{dataset}/{system}{suffix}"
     if variant is not None:
         change = load_experiment(root / "variants" / f"{variant}.yaml")
@@ -284,6 +281,23 @@ def _named(root: Path | None, dataset: str, name: str, recipe: str, variant: str
         config = merged(config, change)
         config["experiment"] = f"{dataset}/{system}_{variant}{suffix}"
     return config
+
+
+def system_names(root: Path | None, recipe: str) -> list[str]:
+    """The systems that have a recipe.
+
+    Args:
+        root: folder of all experiments; the shipped ones by default.
+        recipe: e.g. "modern".
+
+    Raises:
+        InputError: if there is no such recipe.
+    """
+    systems = (root or shipped("experiments")) / "systems"
+    if not (systems / recipe).is_dir():
+        known = ", ".join(sorted(path.name for path in systems.glob("*") if path.is_dir()))
+        raise InputError("--recipe", f"there is no '{recipe}' in {systems}", f"use one of {known}")
+    return sorted(path.stem for path in (systems / recipe).glob("[a-z]*.yaml"))
 
 
 @cache
@@ -388,7 +402,9 @@ def _child(node: Config, name: str) -> Config:
     node = _arguments(node, name)
     below = node.get(name)
     if isinstance(below, list) and below:
-        below = below[-1] = {"class_path": below[-1]} if isinstance(below[-1], str) else below[-1]
+        if isinstance(below[-1], str):
+            below[-1] = {"class_path": below[-1]}
+        below = below[-1]
     elif isinstance(below, str):
         below = node[name] = {"class_path": below}
     elif not isinstance(below, dict):

@@ -80,7 +80,12 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         _check(trainer, out["trainer"], "trainer")
     filled = _filled(source, data, "data")
     filled.pop("seed")
-    return {**out, "model": _value(out["model"], "model"), "data": filled}
+    return {
+        **out,
+        "model": _value(out["model"], "model"),
+        "data": filled,
+        "trainer": {name: _value(value, f"trainer.{name}") for name, value in out["trainer"].items()},
+    }
 
 
 def _filled(source: Source, given: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -108,6 +113,8 @@ def _check(source: Source, given: Mapping[str, Any], key: str) -> dict[str, Any]
 
 def _value(value: Any, key: str) -> Any:
     """A value as it is; of a class, with the defaults of its arguments."""
+    if isinstance(value, list):
+        return [_value(item, key) for item in value]
     if isinstance(value, str) and (value.startswith("fgsbir.") or value[:1].isupper()) and find_class(value):
         value = {"class_path": value}
     if not isinstance(value, Mapping) or "class_path" not in value:

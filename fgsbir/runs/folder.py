@@ -18,24 +18,22 @@ runs/<experiment>/<config hash>-s<seed>/
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import os
 import secrets
 import shutil
-import sys
-import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import yaml
 
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
+from fgsbir.files import atomic_write, is_locked, load_arrays, locked, save_arrays
 from fgsbir.metrics.on_the_fly import DrawingRanks, load_drawing_ranks, save_drawing_ranks
 from fgsbir.metrics.ranking import Ranking, load_ranking, save_ranking
 from fgsbir.runs.environment import environment
@@ -154,40 +152,16 @@ class RunFolder:
 
     @property
     def is_locked(self) -> bool:
-        """Whether a process, other than this one, works on the run."""
-        try:
-            with self._lock_file.open("r+") as file:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
+        """Whether a process works on the run."""
+        return is_locked(self._lock_file)
 
-    def lock(self) -> IO[str]:
-        """Takes the run for this process, and waits while another has it.
-
-        The lock is the operating system's, so it ends with the process however that ends, and is not inherited by
-        loader processes.
-
-        Returns:
-            An open file; the lock is given up when it is closed.
+    def lock(self) -> AbstractContextManager[None]:
+        """Holds the run for this process, and waits while another has it; see `fgsbir.files.locked`.
 
         Raises:
             InputError: if the folder cannot be written or its file system has no locks.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = self._lock_file.open("a+")
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):  # which of them depends on the system
-                print(f"{self.path}: another process works on this run; waiting for it", file=sys.stderr, flush=True)
-                fcntl.lockf(file, fcntl.LOCK_EX)
-        except OSError as error:
-            mend = "use a folder that can be written, on a file system with locks"
-            raise InputError(self.path, f"cannot be locked ({error.strerror or error})", mend) from None
-        return file
+        return locked(self._lock_file)
 
     @property
     def _lock_file(self) -> Path:
@@ -330,8 +304,7 @@ class RunFolder:
         """
         thumbnails = Thumbnails(photos, sketches)
         _check_thumbnails(thumbnails)
-        with atomic_write(self.thumbnails) as file:
-            np.savez_compressed(file, allow_pickle=False, **thumbnails._asdict())
+        save_arrays(self.thumbnails, **thumbnails._asdict())
 
     def read_thumbnails(self) -> Thumbnails:
         """The small pictures.
@@ -340,10 +313,9 @@ class RunFolder:
             InputError: if they are missing or damaged.
         """
         try:
-            with np.load(self.thumbnails, allow_pickle=False) as archive:
-                thumbnails = Thumbnails(archive["photos"], archive["sketches"])
+            thumbnails = Thumbnails(**load_arrays(self.thumbnails, *Thumbnails._fields))
             _check_thumbnails(thumbnails)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except ValueError as error:
             raise InputError(self.thumbnails, f"no thumbnails ({error})", "test the run again") from None
         return thumbnails
 

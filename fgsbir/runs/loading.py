@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from jsonargparse import ArgumentParser
@@ -30,6 +31,28 @@ def load_run(run: RunFolder) -> tuple[System, SketchPhotoDataModule]:
     return system.eval(), data
 
 
+def load_model(path: str | Path) -> System:
+    """The system of a finished run or of a checkpoint, in evaluation mode on the CPU.
+
+    Neither the dataset nor files of pretrained weights are needed.
+
+    Args:
+        path: a run folder, whose best checkpoint is loaded, or a checkpoint.
+
+    Raises:
+        InputError: if there is no such folder or file, it is damaged, or its system is not of this version.
+
+    Example:
+        `load_model("runs/chair_v2/proposed/0123abcd-s0").rank("drawing.svg", "photos/")`
+    """
+    folder = RunFolder(Path(path))
+    if not folder.path.is_dir():
+        return System.load_from_checkpoint(folder.path)  # type: ignore[type-abstract]
+    if folder.best_checkpoint.exists():
+        return System.load_from_checkpoint(folder.best_checkpoint)  # type: ignore[type-abstract]
+    return load_run(folder)[0]  # one that needs no training
+
+
 def load_backbone(system: System, run: RunFolder) -> None:
     """Loads the backbone of a run's best checkpoint into a system, and says so in its `origin`.
 
@@ -49,13 +72,13 @@ def load_backbone(system: System, run: RunFolder) -> None:
     backbone.origin = {"source": source, "sha256": file_digest(run.best_checkpoint)}
 
 
-def build(config: Mapping[str, Any], where: object, mend: str) -> tuple[System, SketchPhotoDataModule]:
+def build(config: Mapping[str, Any], where: object, fix: str) -> tuple[System, SketchPhotoDataModule]:
     """The system and the data that a configuration describes, new.
 
     Args:
         config: with `model` and `data`; the rest is not read.
-        where: the configuration came from, for errors.
-        mend: what to do about a bad one, likewise.
+        where: origin of the configuration, for errors.
+        fix: what to do about a bad one, for errors.
 
     Raises:
         InputError: if it is not a configuration of this version.
@@ -63,5 +86,5 @@ def build(config: Mapping[str, Any], where: object, mend: str) -> tuple[System, 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(System, "model")
     parser.add_class_arguments(SketchPhotoDataModule, "data")
-    objects = instantiate(parser, {name: config[name] for name in ("model", "data") if name in config}, where, mend)
+    objects = instantiate(parser, {name: config[name] for name in ("model", "data") if name in config}, where, fix)
     return cast(System, objects.model), cast(SketchPhotoDataModule, objects.data)

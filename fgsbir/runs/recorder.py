@@ -169,7 +169,7 @@ class RunRecorder(Callback):
 
 def _thumbnails(dataset: SketchDataset | PhotoDataset) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Small pictures of a whole split, `(N, 96, 96, 3)`."""
-    images = (dataset.picture(i).permute(1, 2, 0).contiguous().numpy() for i in range(len(dataset)))
+    images = (dataset.image(i).permute(1, 2, 0).contiguous().numpy() for i in range(len(dataset)))
     size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
     return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
 

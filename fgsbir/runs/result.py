@@ -25,7 +25,7 @@ class Result:
         acc5: percent.
         acc10: percent.
         mean_rank: from 1.
-        mrr: mean reciprocal rank, in (0, 1].
+        mrr: mean reciprocal rank, percent.
         val_acc1: of the checkpoint tested, percent; None if it was not validated.
         best_epoch: of the checkpoint tested, from 0; None if it was not trained here.
         train_seconds: wall time; None if it was not trained here.
@@ -87,6 +87,8 @@ class Result:
         Raises:
             ValueError: naming the figure that is missing or of the wrong type.
         """
+        if str(dict(data.get("versions") or {}).get("fgsbir")) == "0.1.0" and isinstance(data.get("mrr"), float):
+            data = {**data, "mrr": 100 * data["mrr"]}  # it was in (0, 1] then
         hints = get_type_hints(cls)
         for field in fields(cls):
             if field.name not in data:

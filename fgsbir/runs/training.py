@@ -168,26 +168,22 @@ class _Session:
         return any(p.requires_grad for p in self.system.parameters())
 
     def open_wandb(self) -> Run | None:
-        """The W&B run of this folder, logged to beside the user's own loggers; None where W&B is not wanted."""
+        """The W&B run of this folder, in the one process that logs; None where W&B is not wanted."""
         options, config = self.settings.wandb, self.resolved.config
-        if options.resolved_mode == "disabled" or self.settings.trainer.fast_dev_run:
+        unwanted = options.resolved_mode == "disabled" or self.settings.trainer.fast_dev_run
+        if unwanted or not self.trainer.is_global_zero:
             return None
-        wandb_run = None
-        if self.trainer.is_global_zero:
-            records = self.data.records
-            what = {
-                **{key: value for key, value in config.items() if key not in ("wandb", "runs_dir")},
-                "system": self.system.name,
-                "dataset": records.name,
-                "seed": self.resolved.seed,
-                "split_hash": records.split_hash("test"),
-                "config_hash": self.resolved.hash,
-            }
-            tags = [records.name, str(config["recipe"]), f"seed {self.resolved.seed}"]
-            wandb_run = open_run(self.folder, str(config["experiment"]), options, what, tags)
-        logger = WandbLogger(experiment=wandb_run, save_dir=self.folder.path)
-        self.trainer.loggers = [*self.trainer.loggers, logger]
-        return wandb_run
+        records = self.data.records
+        what = {
+            **{key: value for key, value in config.items() if key not in ("wandb", "runs_dir")},
+            "system": self.system.name,
+            "dataset": records.name,
+            "seed": self.resolved.seed,
+            "split_hash": records.split_hash("test"),
+            "config_hash": self.resolved.hash,
+        }
+        tags = [records.name, str(config["recipe"]), f"seed {self.resolved.seed}"]
+        return open_run(self.folder, str(config["experiment"]), options, what, tags)
 
 
 def _watched(config: Config, folder: Path) -> Config:
@@ -242,10 +238,10 @@ def _fit(resolved: ResolvedRun, ckpt_path: Path | None) -> None:
         checkpoint = ckpt_path or (last if last.exists() else None)
         if checkpoint is not None and checkpoint.is_file():
             read_checkpoint(checkpoint, "delete it: the training then begins anew")
-        session.open_wandb()
+        if (wandb_run := session.open_wandb()) is not None:
+            logger = WandbLogger(experiment=wandb_run, save_dir=folder.path)
+            session.trainer.loggers = [*session.trainer.loggers, logger]
         session.trainer.fit(session.system, session.data, ckpt_path=checkpoint and str(checkpoint), weights_only=True)
-        for logger in session.trainer.loggers:
-            logger.finalize("success")
 
 
 def _train_backbone(resolved: ResolvedRun, backbone: ResolvedRun) -> None:

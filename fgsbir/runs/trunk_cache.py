@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
-from fgsbir.data.features import PictureFeatures, SplitFeatures, is_whole, write_features
+from fgsbir.data.features import ImageFeatures, SplitFeatures, is_whole, write_features
 from fgsbir.errors import InputError
+from fgsbir.files import cache_root, require_writable
 from fgsbir.models.backbone import Backbone, state_digest
-from fgsbir.regions.cache import cache_root, require_writable
 from fgsbir.sketch.strokes import VectorSketch
 
 BATCH = 32
@@ -105,13 +105,13 @@ class TrunkCache(Callback):
         )
         folder = self.root / hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
-        def kept(kind: str, pictures: SketchDataset | PhotoDataset) -> PictureFeatures:
+        def kept(kind: str, pictures: SketchDataset | PhotoDataset) -> ImageFeatures:
             plain, flipped = folder / f"{kind}-{split}.npy", folder / f"{kind}-{split}-flipped.npy"
             self._keep(trainer, backbone, pictures, plain, mirror=False)
             if split != "train" or not data.augmentation.flip:
-                return PictureFeatures(plain)
+                return ImageFeatures(plain)
             self._keep(trainer, backbone, pictures, flipped, mirror=True)
-            return PictureFeatures(plain, flipped)
+            return ImageFeatures(plain, flipped)
 
         return SplitFeatures(kept("sketch", queries), kept("photo", gallery))
 
@@ -140,7 +140,7 @@ def _batches(
     """The trunk's maps of pictures, batch by batch."""
     for start in starts:
         places = range(start, min(start + BATCH, len(pictures)))
-        images = torch.stack([pictures.picture(i, mirror) for i in places])
+        images = torch.stack([pictures.image(i, mirror) for i in places])
         yield backbone.trunk_features(images.to(backbone.mean.device)).float().cpu().numpy()
 
 

@@ -150,7 +150,7 @@ def _held(faiss: Any, found: Any) -> IntArray:
 
 
 def _vectors(index: PhotoIndex) -> npt.NDArray[np.float32]:
-    """The vectors of all rows; whoever opens a first stage has made sure that there are some."""
+    """The vectors of all rows; an index without vectors has no first stage."""
     vectors = index.vectors()
     assert vectors is not None
     return vectors

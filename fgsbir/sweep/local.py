@@ -14,12 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fgsbir.data.procedural.processes import usable_cores
 from fgsbir.errors import InputError
-from fgsbir.runs.environment import usable_cores, usable_memory_gib
+from fgsbir.runs.environment import usable_memory_gib
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep.plan import PlannedRun
 from fgsbir.sweep.process import begin_log, end_log, kill, start_worker
-from fgsbir.sweep.state import progress, state_of
+from fgsbir.sweep.state import DONE, progress, state_of
 
 GIB_A_RUN = 5
 """Memory that a training on a CPU may take, loader included; fewer runs are started at once where there is less."""
@@ -63,7 +64,9 @@ class Worker:
         assert self.process.stdout is not None
         assert self.run is not None
         status = self.process.poll()
-        if select.select([self.process.stdout], [], [], 0)[0] and self.process.stdout.readline():
+        if select.select([self.process.stdout], [], [], 0)[0] and (answer := self.process.stdout.readline()):
+            if answer != DONE:  # then it ends itself
+                self.process.wait()
             return True
         if status is None:
             return False

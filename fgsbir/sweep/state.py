@@ -9,9 +9,13 @@ from typing import Literal, NamedTuple
 from fgsbir.errors import InputError
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep.plan import PlannedRun
+from fgsbir.visualization.tables import Column, Table, plain_row, to_text
 
 FAILED = "fgsbir run: "
 """How the last line of a log begins when the run failed, and was not just interrupted."""
+
+DONE = b"done\n"
+"""What a worker answers to a run that succeeded."""
 
 STARTED = "$ "
 """How the line of a log begins that says what was started."""
@@ -83,8 +87,8 @@ def summary(states: Sequence[State]) -> str:
 
 def table(runs: Sequence[PlannedRun], states: Sequence[State]) -> str:
     """A line a run: state, name, folder and detail."""
-    rows = [
-        (state.kind, run.label, str(run.folder.path), state.detail) for run, state in zip(runs, states, strict=True)
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    rows = tuple(
+        plain_row(state.kind, run.label, str(run.folder.path), state.detail)
+        for run, state in zip(runs, states, strict=True)
+    )
+    return to_text(Table("sweep", "", {}, 4 * (Column("", "", (), is_text=True),), (rows,)))

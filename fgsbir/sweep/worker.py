@@ -14,19 +14,19 @@ from pathlib import Path
 
 from fgsbir.errors import InputError
 from fgsbir.runs.config import ResolvedRun
-from fgsbir.sweep.state import FAILED
+from fgsbir.sweep.state import DONE, FAILED
 
 
 def main() -> int:
     """Makes runs until standard input ends."""
-    jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     while True:
         try:
             resolved, log = pickle.load(jobs)
         except EOFError:
             return 0
         succeeded = _make(resolved, log)
-        answers.write("done\n" if succeeded else "failed\n")
+        answers.write(DONE if succeeded else b"failed\n")
         answers.flush()
         if not succeeded:
             return 1

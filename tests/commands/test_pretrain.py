@@ -233,6 +233,7 @@ def test_a_dataset_without_training_sketches_is_one_line(tmp_path, monkeypatch, 
     assert "no training sketches" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_system_starts_from_the_encoder_and_records_its_digest(tmp_path, write_config, capsys):
     out = tmp_path / "chairs.safetensors"
     assert pretrain(out, "--epochs", "1") == 0

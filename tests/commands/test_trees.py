@@ -9,7 +9,6 @@ import yaml
 from tiny import TINY
 
 from fgsbir.cli import main
-from fgsbir.commands.trees import leaf_owners, score
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.datasets import Embedded
@@ -17,6 +16,7 @@ from fgsbir.errors import InputError
 from fgsbir.metrics.tree_agreement import agreement
 from fgsbir.models.backbone import Backbone
 from fgsbir.regions.containment import containment_parents, merge_order
+from fgsbir.report.tree_scores import leaf_owners, score
 from fgsbir.runs.folder import RunFolder
 from fgsbir.systems import SYSTEMS
 from fgsbir.systems.node_system import NodeSettings
@@ -129,10 +129,11 @@ def test_every_sketch_node_has_an_owner(detail, whole, room):
 
 def test_sketches_that_tell_nothing_are_one_line(real, monkeypatch):
     monkeypatch.setattr(
-        "fgsbir.commands.trees.leaf_owners", lambda data: {"chairs-0009_1": np.array([0, 0, 0, 0, 0, 0])}
+        "fgsbir.report.tree_scores.leaf_owners", lambda data: {"chairs-0009_1": np.array([0, 0, 0, 0, 0, 0])}
     )
     monkeypatch.setattr(
-        "fgsbir.commands.trees._sketch_merges", lambda *_: {"chairs-0009_1": [(0, 1), (2, 6), (3, 7), (4, 8), (5, 9)]}
+        "fgsbir.report.tree_scores._sketch_merges",
+        lambda *_: {"chairs-0009_1": [(0, 1), (2, 6), (3, 7), (4, 8), (5, 9)]},
     )
     with pytest.raises(InputError, match="tiny: no test sketch has three strokes"):
         score("tiny", built("proposed"), tiny_data())

@@ -25,7 +25,7 @@ def expected() -> dict[str, float]:
     distances, target = data()
     ranks = [1 + sum(d < row[t] for d in row).item() for row, t in zip(distances, target, strict=True)]
     figures = {f"acc{k}": 100 * sum(rank <= k for rank in ranks) / QUERIES for k in (1, 5, 10)}
-    return figures | {"mean_rank": sum(ranks) / QUERIES, "mrr": sum(1 / rank for rank in ranks) / QUERIES}
+    return figures | {"mean_rank": sum(ranks) / QUERIES, "mrr": 100 * sum(1 / rank for rank in ranks) / QUERIES}
 
 
 def check(figures: dict[str, torch.Tensor]) -> None:

@@ -25,7 +25,7 @@ def make_result() -> Callable[..., Result]:
                 "acc5": 85.0,
                 "acc10": 90.714,
                 "mean_rank": 3.14159,
-                "mrr": 0.712345,
+                "mrr": 71.2345,
                 "val_acc1": 60.0,
                 "best_epoch": 12,
                 "train_seconds": 3600.25,

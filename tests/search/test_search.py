@@ -34,8 +34,8 @@ from fgsbir.sketch.raster import rasterise
 from fgsbir.sketch.strokes import VectorSketch
 
 
-def index(*words):
-    assert main(["index", *map(str, words)]) == 0
+def index(*argv):
+    assert main(["index", *map(str, argv)]) == 0
 
 
 def as_tested(run_path):
@@ -84,7 +84,7 @@ def test_distances_are_those_of_the_runs_test(tmp_path, name):
         assert np.allclose([hit.distance for hit in hits], [known[hit.photo] for hit in hits], atol=1e-5)
 
 
-def test_all_views_of_a_picture_are_one_vector(tmp_path):
+def test_all_views_of_an_image_are_one_vector(tmp_path):
     settings = {"class_path": "fgsbir.models.sketch_a_net.SketchANet", "init_args": {}}
     triplet = {"class_path": "fgsbir.systems.triplet_sn.TripletSN", "init_args": {"backbone": settings, "crop": 1.0}}
     run = make_run(tmp_path / "run", triplet)
@@ -209,7 +209,7 @@ def test_to_add_change_and_remove_is_to_build_anew(tmp_path, run_path, photos, c
 
 def test_broken_photos_are_left_out_and_told(tmp_path, run_path, photos, capsys):
     (photos / "p04.png").write_bytes((photos / "p04.png").read_bytes()[:60])
-    (photos / "note.jpg").write_text("no picture")
+    (photos / "note.jpg").write_text("not an image")
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     out = capsys.readouterr()
     assert "12 added, 2 left out" in out.out
@@ -226,8 +226,8 @@ def test_another_model_is_refused_in_one_line(tmp_path, run_path, photos, capsys
     other = make_run(tmp_path / "other", model(), seed=1)
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     capsys.readouterr()
-    for words in (["index", photos, "--out", tmp_path / "i"], ["search", tmp_path / "i", drawing(tmp_path)]):
-        assert main([*map(str, words), "--run", str(other)]) == 2
+    for argv in (["index", photos, "--out", tmp_path / "i"], ["search", tmp_path / "i", drawing(tmp_path)]):
+        assert main([*map(str, argv), "--run", str(other)]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert "another model" in error
@@ -235,19 +235,20 @@ def test_another_model_is_refused_in_one_line(tmp_path, run_path, photos, capsys
     assert main(["index", str(photos), "--out", str(tmp_path / "i"), "--run", str(rendering)]) == 2
 
 
+@pytest.mark.slow
 def test_a_build_that_is_killed_goes_on_and_encodes_nothing_twice(tmp_path, run_path, photos, monkeypatch):
     """SIGKILL in the first build, and again while photos are added to what it left."""
     folder = tmp_path / "i"
     script = (
         "import sys, time; from fgsbir.cli import main; from fgsbir.search import build, index\n"
         "build.BATCH, slow = 2, index.IndexWriter._append\n"
-        "def crawl(self, *words):\n    time.sleep(0.05); return slow(self, *words)\n"
+        "def crawl(self, *args):\n    time.sleep(0.05); return slow(self, *args)\n"
         "index.IndexWriter._append = crawl; main(sys.argv[1:])"
     )
 
     def build_and_kill(rows):
-        words = [sys.executable, "-c", script, "index", photos, "--run", run_path, "--out", folder]
-        process = subprocess.Popen([*map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        argv = [sys.executable, "-c", script, "index", photos, "--run", run_path, "--out", folder]
+        process = subprocess.Popen([*map(str, argv)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not (folder / "manifest.json").exists() or PhotoIndex(folder).manifest.rows < rows:
             assert process.poll() is None
             time.sleep(0.01)
@@ -277,7 +278,8 @@ def test_a_build_that_is_killed_goes_on_and_encodes_nothing_twice(tmp_path, run_
 def test_two_writers_at_once(tmp_path, run_path, photos, capsys):
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     holder = (
-        "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+        "import sys; from pathlib import Path; from fgsbir.files import locked\n"
+        "with locked(Path(sys.argv[1])): print(flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", holder, tmp_path / "i" / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -285,7 +287,7 @@ def test_two_writers_at_once(tmp_path, run_path, photos, capsys):
         process.stdout.readline()
         capsys.readouterr()
         assert main(["index", str(photos), "--out", str(tmp_path / "i")]) == 2
-        assert "another process writes this index" in capsys.readouterr().err
+        assert "another process holds this lock" in capsys.readouterr().err
         process.communicate(b"\n")
 
 
@@ -378,19 +380,20 @@ def test_a_tree_of_a_photo_alone_is_drawn_from_its_thumbnail(tmp_path, photos):
 def test_a_system_without_vectors_matches_all_up_to_a_limit(tmp_path, photos, monkeypatch, capsys):
     run = make_run(tmp_path / "run", SYSTEMS["paper"])
     index(photos, "--run", run, "--out", tmp_path / "i")
-    words = ["search", str(tmp_path / "i"), str(drawing(tmp_path)), "--depth", "2", "--json"]
+    argv = ["search", str(tmp_path / "i"), str(drawing(tmp_path)), "--depth", "2", "--json"]
     capsys.readouterr()
-    assert main(words) == 0
+    assert main(argv) == 0
     assert len(json.loads(capsys.readouterr().out)["hits"]) == 10
     assert main(["index", "--out", str(tmp_path / "i"), "--measure"]) == 2
     assert "no first stage" in capsys.readouterr().err
     monkeypatch.setattr("fgsbir.search.searcher.EXHAUSTIVE_LIMIT", 12)
-    assert main(words) == 2
+    assert main(argv) == 2
     error = capsys.readouterr().err
     assert "too many" in error
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, capsys):
     run = make_run(tmp_path / "run", SYSTEMS["paper"])
     folder = tmp_path / "i"
@@ -419,7 +422,7 @@ def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, caps
         Searcher.open(folder)
 
 
-def test_a_headlearns_the_order_of_paired_distances():
+def test_a_head_learns_the_order_of_system_distances():
     """Distances that depend on a few numbers of pooled nodes: other sketches and photos are ordered nearly alike."""
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(8, 3))
@@ -447,6 +450,7 @@ def test_recall_is_the_share_of_ranks_within_a_depth():
     assert list(shares) == [depth / 5000 for depth in depths]
 
 
+@pytest.mark.slow
 def test_the_measured_depth_reaches_the_recall(tmp_path, run_path, capsys):
     folder = tmp_path / "i"
     index("--split", "train", "--run", run_path, "--out", folder)
@@ -471,6 +475,7 @@ def test_the_measured_depth_reaches_the_recall(tmp_path, run_path, capsys):
         Searcher.open(folder, recall=0.9, depth=3)
 
 
+@pytest.mark.slow
 def test_faiss_and_qdrant_give_the_same_first_stage(tmp_path, run_path, photos):
     folder = tmp_path / "i"
     index("--split", "test", "--run", run_path, "--out", folder)
@@ -523,7 +528,7 @@ def test_lists_are_kept_and_follow_the_index(tmp_path, run_path, photos, monkeyp
 def test_an_empty_or_unknown_first_stage_is_told_in_one_line(tmp_path, run_path, photos, capsys):
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     sketch = str(drawing(tmp_path))
-    for backend, said in (
+    for backend, message in (
         ("qdrant", "lacks photos of this index"),
         ("mongo", "'mongo' is unknown"),
         ("http://127.0.0.1:9", "Qdrant cannot be used"),
@@ -531,11 +536,12 @@ def test_an_empty_or_unknown_first_stage_is_told_in_one_line(tmp_path, run_path,
         capsys.readouterr()
         assert main(["search", str(tmp_path / "i"), sketch, "--backend", backend]) == 2
         error = capsys.readouterr().err
-        assert said in error
+        assert message in error
         assert error.count("\n") == 1
 
 
-def test_half_precision_takes_half_the_room_and_finds_nearly_the_same(tmp_path, run_path, photos):
+@pytest.mark.slow
+def test_half_precision_takes_half_the_space_and_finds_nearly_the_same(tmp_path, run_path, photos):
     index(photos, "--run", run_path, "--out", tmp_path / "full")
     index(photos, "--run", run_path, "--out", tmp_path / "half", "--precision", "float16")
     assert 2 * (tmp_path / "half/nodes.bin").stat().st_size == (tmp_path / "full/nodes.bin").stat().st_size
@@ -556,7 +562,7 @@ def test_answers_are_the_same_from_several_threads(tmp_path, run_path, photos):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("argv", "message"),
     [
         (["index", "nowhere", "--out", "i"], "a new index needs one"),
         (["index", "--out", "i"], "there is no index"),
@@ -567,9 +573,9 @@ def test_answers_are_the_same_from_several_threads(tmp_path, run_path, photos):
         (["search", "i", "no.svg", "--top", "0"], "less than 1"),
     ],
 )
-def test_wrong_words_are_told_in_one_line(tmp_path, monkeypatch, capsys, words, said):
+def test_wrong_options_are_told_in_one_line(tmp_path, monkeypatch, capsys, argv, message):
     monkeypatch.chdir(tmp_path)
-    assert main(words) == 2
+    assert main(argv) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1

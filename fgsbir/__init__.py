@@ -78,7 +78,7 @@ if TYPE_CHECKING:  # `as` says that a name is public
     from fgsbir.models.sketch_a_net import SketchANet as SketchANet
     from fgsbir.models.stroke_transformer import StrokeTransformer as StrokeTransformer
     from fgsbir.retrieval.distances import Hit as Hit
-    from fgsbir.runs.loading import load_model as load_model  # type: ignore[attr-defined]
+    from fgsbir.runs.loading import load_model as load_model
     from fgsbir.sketch.formats import read_sketch as read_sketch
     from fgsbir.sketch.strokes import VectorSketch as VectorSketch
     from fgsbir.systems import SYSTEMS as SYSTEMS

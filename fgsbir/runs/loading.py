@@ -9,6 +9,7 @@ from typing import Any, cast
 from jsonargparse import ArgumentParser
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
+from fgsbir.data.reading import Reader
 from fgsbir.errors import InputError
 from fgsbir.files import file_digest
 from fgsbir.models.backbone import Backbone
@@ -50,7 +51,9 @@ def load_model(path: str | Path) -> System:
         return System.load_from_checkpoint(folder.path)  # type: ignore[type-abstract]
     if folder.best_checkpoint.exists():
         return System.load_from_checkpoint(folder.best_checkpoint)  # type: ignore[type-abstract]
-    return load_run(folder)[0]  # one that needs no training
+    system, data = load_run(folder)  # one that needs no training
+    system.reader = Reader.of(data)
+    return system
 
 
 def load_backbone(system: System, run: RunFolder) -> None:

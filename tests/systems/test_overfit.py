@@ -103,6 +103,7 @@ def ranks(system, batch):
     return compute_ranks(distances, torch.arange(PAIRS)).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_sixteen_pairs_are_learned_by_heart(name):
     recipe = RECIPES[name]

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_runs import make_run
 from tiny_systems import make, photos_of, sketches_of
 
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.reading import Reader
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import Hit, nearest
+from fgsbir.runs.folder import RunFolder
+from fgsbir.runs.loading import load_model
 from fgsbir.sketch.formats import write_svg
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.systems.base import Encoded
@@ -98,3 +101,12 @@ def test_what_cannot_be_encoded_is_told_in_one_line(system, drawing, arrays):
     system.reader = None
     with pytest.raises(InputError, match="train it with a data module"):
         system.rank(drawing, arrays)
+
+
+def test_a_run_without_training_ranks_too(tmp_path, drawing, arrays):
+    """Its folder has no checkpoint, so its dataset tells how images are read."""
+    path = make_run(tmp_path / "run", {"class_path": "fgsbir.systems.raw_pixels.RawPixels"})
+    RunFolder(path).best_checkpoint.unlink()
+    model = load_model(path)
+    assert model.name == "Raw pixels"
+    assert len(model.rank(drawing, arrays)) == len(arrays)

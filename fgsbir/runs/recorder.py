@@ -17,7 +17,7 @@ from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.metrics.cost import STROKES, measure, peak_memory
+from fgsbir.metrics.cost import STROKES, measure, peak_memory, reset_peak_memory
 from fgsbir.metrics.ranking import Ranking, summarise
 from fgsbir.runs.config import ResolvedRun
 from fgsbir.runs.environment import git_commit, hardware, versions
@@ -77,8 +77,8 @@ class RunRecorder(Callback):
             return
         rows = self.run.read_metrics() if self.run.metrics.exists() else []
         rows = [row for row in rows if row["epoch"] < trainer.current_epoch]
-        figures = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, **figures})
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics})
         names = list(dict.fromkeys(name for row in rows for name in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, names)
@@ -86,12 +86,15 @@ class RunRecorder(Callback):
         writer.writerows(rows)
         with atomic_write(self.run.metrics) as file:
             file.write(text.getvalue().encode())
+        if trainer.progress_bar_callback is None:
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            of = f" of {trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
+            print(f"epoch {trainer.current_epoch + 1}{of}: {shown}", flush=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock, and forgets the memory that a training took before."""
         self._since = time.perf_counter()
-        if pl_module.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(pl_module.device)
+        reset_peak_memory(pl_module.device)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves ranking, thumbnails and merge trees, and last the result."""

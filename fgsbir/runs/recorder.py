@@ -32,7 +32,7 @@ EXPLAINED = 12
 
 
 class RunRecorder(Callback):
-    """Writes configuration and environment at the start, figures at every epoch, and the result after the test.
+    """Writes configuration and environment at the start, metrics at every epoch, and the result after the test.
 
     Args:
         resolved: the run.
@@ -71,7 +71,7 @@ class RunRecorder(Callback):
         self._since = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Adds the epoch's figures to metrics.csv, in place of those of a later epoch that a resumed run repeats."""
+        """Adds the epoch's metrics to metrics.csv; they replace rows of epochs that a resumed run repeats."""
         self.train_seconds += time.perf_counter() - self._since
         if not trainer.is_global_zero:
             return
@@ -121,7 +121,7 @@ class RunRecorder(Callback):
         if isinstance(pl_module, Explainable):
             self.run.write_hierarchy(_explanations(pl_module, pl_module.device, queries, gallery, ranking, order))
         cost = measure(pl_module, data.rendering, STROKES, data.rendering.num_regions)
-        figures: dict[str, Any] = summarise(ranking.ranks)
+        metrics: dict[str, Any] = summarise(ranking.ranks)
         self.run.write_result(
             Result(
                 system=pl_module.name,
@@ -132,7 +132,7 @@ class RunRecorder(Callback):
                 n_test=len(ranking.query_ids),
                 n_gallery=len(ranking.gallery_ids),
                 split_hash=data.records.split_hash("test"),
-                **figures,
+                **metrics,
                 **trained,
                 test_seconds=round(seconds, 3),
                 parameters=sum(p.numel() for p in pl_module.parameters() if p.requires_grad),
@@ -155,7 +155,7 @@ class RunRecorder(Callback):
         if not self.run.best_checkpoint.exists():
             return dict.fromkeys(("val_acc1", "best_epoch", "train_seconds", "train_hardware"))
         epoch = int(read_checkpoint(self.run.best_checkpoint)["epoch"])
-        figures = {row["epoch"]: row for row in self.run.read_metrics()}
+        logged = {row["epoch"]: row for row in self.run.read_metrics()}
         try:
             last = read_checkpoint(self.run.last_checkpoint)
         except InputError:  # the test needs nothing of it
@@ -163,7 +163,7 @@ class RunRecorder(Callback):
         else:
             seconds = last["callbacks"].get(type(self).__qualname__, {}).get("train_seconds")
         return {
-            "val_acc1": figures[epoch]["val/acc1"],
+            "val_acc1": logged[epoch]["val/acc1"],
             "best_epoch": epoch,
             "train_seconds": seconds,
             "train_hardware": hardware(self.run.read_env()) if self.run.env.exists() else None,
@@ -171,7 +171,7 @@ class RunRecorder(Callback):
 
 
 def _thumbnails(dataset: SketchDataset | PhotoDataset) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Small pictures of a whole split, `(N, 96, 96, 3)`."""
+    """Small images of a whole split, `(N, 96, 96, 3)`."""
     images = (dataset.image(i).permute(1, 2, 0).contiguous().numpy() for i in range(len(dataset)))
     size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
     return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])

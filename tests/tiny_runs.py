@@ -4,6 +4,7 @@ import torch
 import yaml
 from tiny import PROPOSED, TINY
 
+from fgsbir.data.reading import Reader
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import build
 
@@ -25,6 +26,9 @@ def make_run(folder, model, seed=0, **data):
     config = {"experiment": "tiny/one", "model": model, "data": {**TINY["data"], "source": source, **data}}
     run.config.write_text(yaml.safe_dump(config))
     torch.manual_seed(seed)
-    system, _ = build(run.read_config(), run.config, "")
-    torch.save({"state_dict": system.state_dict()}, run.best_checkpoint)
+    system, loaders = build(run.read_config(), run.config, "")
+    system.reader = Reader.of(loaders)
+    checkpoint = {"state_dict": system.state_dict()}
+    system.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, run.best_checkpoint)
     return run.path

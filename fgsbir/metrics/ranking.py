@@ -230,7 +230,7 @@ def paired_test(
 
     Args:
         ranks_a: ranks of system A, `(Q,)`, or `(R, Q)` of R runs of it, whose mean acc@k is compared.
-        ranks_b: ranks of system B for the same queries in the same order, likewise; it may have another R.
+        ranks_b: ranks of system B for the same queries in the same order; R may differ.
         groups: the photo of each query, `(Q,)`, to draw whole photos; without it, queries are drawn.
         k: the k of acc@k.
         samples: number of bootstrap samples.

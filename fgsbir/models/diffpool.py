@@ -181,9 +181,9 @@ class PairedDiffPool(nn.Module):
 
         Args:
             sketch: `(P, Ns, d)`, real nodes first.
-            photo: `(P, Np, d)`, likewise.
+            photo: `(P, Np, d)`, as `sketch`.
             sketch_count: `(P,)`, number of real nodes, at least 1 everywhere.
-            photo_count: `(P,)`, likewise.
+            photo_count: `(P,)`, as `sketch_count`.
         """
         sketch, photo = sketch[:, : int(sketch_count.max())], photo[:, : int(photo_count.max())]
         masks = [node_mask(sketch, sketch_count), node_mask(photo, photo_count)]

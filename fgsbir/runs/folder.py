@@ -4,15 +4,15 @@ runs/<experiment>/<config hash>-s<seed>/
     config.yaml       the resolved configuration
     env.json          machine, versions, weights
     wandb_id          its name at Weights & Biases, if it is logged there
-    metrics.csv       figures of every epoch
+    metrics.csv       losses and val metrics of every epoch
     checkpoints/      best.ckpt (highest MRR on val), last.ckpt (to resume from)
     ranking.npz       the test ranking
-    thumbnails.npz    small pictures of the test split, for galleries
+    thumbnails.npz    small images of the test split, for galleries
     hierarchy.json    fusion trees of a few pairs
     on_the_fly.npz    ranks while the test sketches are being drawn, where they were measured
     log.txt           what a launcher's processes printed
     .lock             held by the process that works on the run
-    result.json       the figures; written last, so its presence means that the run is done
+    result.json       the test metrics; written last, so its presence means that the run is done
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ THUMBNAIL_SIZE = 96
 
 
 class Thumbnails(NamedTuple):
-    """Small pictures of the test split, uint8 RGB.
+    """Small images of the test split, uint8 RGB.
 
     Attributes:
         photos: in gallery order, `(G, 96, 96, 3)`.
@@ -142,11 +142,11 @@ class RunFolder:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the training came to its end, tested or not: figures and then a checkpoint of its last epoch."""
+        """Whether the training came to its end, tested or not: metrics and then a checkpoint of its last epoch."""
         try:
             epochs = self.read_config()["trainer"]["max_epochs"]
-            saved, figures = self.last_checkpoint.stat().st_mtime_ns, self.metrics.stat().st_mtime_ns
-            return saved >= figures and self.read_metrics()[-1]["epoch"] + 1 >= epochs > 0
+            saved, logged = self.last_checkpoint.stat().st_mtime_ns, self.metrics.stat().st_mtime_ns
+            return saved >= logged and self.read_metrics()[-1]["epoch"] + 1 >= epochs > 0
         except (InputError, OSError, LookupError, TypeError):
             return False
 
@@ -168,7 +168,7 @@ class RunFolder:
         return self.path / ".lock"
 
     def copy_training(self, other: RunFolder) -> None:
-        """Takes over the training of another run, whose system this one tests in another way.
+        """Copies checkpoints and metrics from `other`; the two runs differ only in evaluation.
 
         Raises:
             InputError: if a file cannot be copied.
@@ -179,7 +179,7 @@ class RunFolder:
                     _copy(theirs, self.path / theirs.relative_to(other.path))
 
     def copy_outcome(self, other: RunFolder) -> None:
-        """Takes over what tables are made of from another, finished run: no weights and no pictures.
+        """Copies what tables are made of from `other`, a finished run: no weights and no images.
 
         Raises:
             InputError: if a file cannot be copied.
@@ -190,7 +190,7 @@ class RunFolder:
                 _copy(theirs, self.path / theirs.name)
 
     def write_env(self, weights: Sequence[Mapping[str, Any]] = (), extra: Mapping[str, Any] | None = None) -> None:
-        """Records this machine and process, the pre-trained `weights` and what else is in `extra`.
+        """Records this machine and process, the pretrained `weights`, and what is in `extra`.
 
         Raises:
             InputError: if the file cannot be written.
@@ -215,7 +215,7 @@ class RunFolder:
         _write_json(self.result, result.to_dict())
 
     def read_result(self) -> Result:
-        """The figures.
+        """The test metrics.
 
         Raises:
             InputError: if the run is not finished or its result is damaged.
@@ -264,7 +264,7 @@ class RunFolder:
         return config
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """The logged rows in order; a row holds the figures logged at that step and no others.
+        """The logged rows in order; a row holds what was logged at that step, and nothing else.
 
         Raises:
             InputError: if it is missing or damaged.
@@ -292,7 +292,7 @@ class RunFolder:
         return load_ranking(self.ranking)
 
     def write_thumbnails(self, photos: npt.NDArray[np.uint8], sketches: npt.NDArray[np.uint8]) -> None:
-        """Saves small pictures of the test split.
+        """Saves small images of the test split.
 
         Args:
             photos: in gallery order, `(G, 96, 96, 3)` uint8 RGB.
@@ -307,7 +307,7 @@ class RunFolder:
         save_arrays(self.thumbnails, **thumbnails._asdict())
 
     def read_thumbnails(self) -> Thumbnails:
-        """The small pictures.
+        """The small images.
 
         Raises:
             InputError: if they are missing or damaged.
@@ -405,6 +405,6 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _check_thumbnails(thumbnails: Thumbnails) -> None:
     """Raises ValueError for another shape or type."""
-    for name, pictures in thumbnails._asdict().items():
-        if pictures.dtype != np.uint8 or pictures.shape[1:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3):
-            raise ValueError(f"{name} must be (N, {THUMBNAIL_SIZE}, {THUMBNAIL_SIZE}, 3) uint8, got {pictures.shape}")
+    for name, images in thumbnails._asdict().items():
+        if images.dtype != np.uint8 or images.shape[1:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3):
+            raise ValueError(f"{name} must be (N, {THUMBNAIL_SIZE}, {THUMBNAIL_SIZE}, 3) uint8, got {images.shape}")

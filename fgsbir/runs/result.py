@@ -1,4 +1,4 @@
-"""The metrics of a finished run."""
+"""The result of a finished run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of a finished run.
+    """Metrics of a finished run, and what they were measured on.
 
     Attributes:
         system: e.g. "proposed".
@@ -77,7 +77,7 @@ class Result:
     train_hardware: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures by name, in the order above."""
+        """The attributes by name, in the order above."""
         return asdict(self)
 
     @classmethod

@@ -62,11 +62,11 @@ def progress(folder: RunFolder) -> str:
 
 
 def error_line(folder: RunFolder) -> str:
-    """What the log says last of why a run failed."""
-    *_, said, verdict = ["", "", *_log_lines(folder)]
-    if not said or said.startswith(STARTED) or "killed by" in verdict:
+    """The last reason in a log why a run failed."""
+    *_, last, verdict = ["", "", *_log_lines(folder)]
+    if not last or last.startswith(STARTED) or "killed by" in verdict:
         return verdict.removeprefix(FAILED)
-    return said.removeprefix("fgsbir: error: ")
+    return last.removeprefix("fgsbir: error: ")
 
 
 def _log_lines(folder: RunFolder) -> list[str]:

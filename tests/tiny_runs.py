@@ -27,7 +27,8 @@ def make_run(folder, model, seed=0, **data):
     run.config.write_text(yaml.safe_dump(config))
     torch.manual_seed(seed)
     system, loaders = build(run.read_config(), run.config, "")
-    system.reader = Reader.of(loaders)
+    if "source" not in data:  # the dataset of another source may be missing
+        system.reader = Reader.of(loaders)
     checkpoint = {"state_dict": system.state_dict()}
     system.on_save_checkpoint(checkpoint)
     torch.save(checkpoint, run.best_checkpoint)

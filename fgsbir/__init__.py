@@ -11,7 +11,7 @@ The names below are loaded when they are first used, so that `import fgsbir` is 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "fgsbir.data.datamodule": ["SketchPhotoDataModule"],

@@ -27,7 +27,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     Missing folders are made. If the block raises, the temporary file is removed and `path` stays as it was.
 
     Args:
-        path: File to write or replace.
+        path: file to write or replace.
         mode: "wb" for bytes, "w" for UTF-8 text with Unix line ends.
 
     Yields:
@@ -82,9 +82,9 @@ def save_arrays(path: Path, /, *, compress: bool = True, **arrays: npt.ArrayLike
     The same arrays always give the same bytes.
 
     Args:
-        path: File to write or replace.
-        compress: Whether to deflate the arrays; large incompressible ones are read faster without.
-        arrays: Numbers, booleans or strings, by name.
+        path: file to write or replace.
+        compress: whether to deflate the arrays; large incompressible ones are read faster without.
+        arrays: numbers, booleans or strings, by name.
 
     Raises:
         InputError: if the file cannot be written.
@@ -103,8 +103,8 @@ def load_arrays(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
     """Reads arrays that `save_arrays` wrote; nothing is unpickled, and each one is checked against its checksum.
 
     Args:
-        path: The archive.
-        names: Arrays to read; all are required, others are ignored.
+        path: the archive.
+        names: arrays to read; all are required, others are ignored.
 
     Raises:
         ValueError: if the file is missing, damaged or foreign, or lacks an array. The message is the reason alone;
@@ -127,8 +127,8 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     processes live on. The file itself stays.
 
     Args:
-        path: Lock file; it and its folder are made where they are missing.
-        wait: Whether to wait, after a line on stderr, while another process holds the lock.
+        path: lock file; it and its folder are made where they are missing.
+        wait: whether to wait, after a line on stderr, while another process holds the lock.
 
     Raises:
         InputError: if the folder cannot be written or its file system has no locks, or if another process holds the

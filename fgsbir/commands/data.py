@@ -32,7 +32,7 @@ def run(argv: list[str]) -> None:
     """Runs one of the commands.
 
     Args:
-        argv: The command and its options.
+        argv: the command and its options.
 
     Raises:
         InputError: for bad options or files, or if `check` finds an error.

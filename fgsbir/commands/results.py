@@ -47,6 +47,7 @@ def run(argv: list[str]) -> None:
     if options.docs is not None:
         refresh_docs(options.docs / "systems", rows)
         refresh_settings(options.docs)
-        for page in (options.docs / "results.md", options.docs.parent / "README.md"):
-            refresh_results_page(page, out / "report" / "tables")
+        refresh_results_page(options.docs / "results.md", out / "report" / "tables")
+        if (readme := options.docs.parent / "README.md").is_file():
+            refresh_results_page(readme, out / "report" / "tables")
         print(f"Pages: {options.docs}")

@@ -23,8 +23,8 @@ class Problem:
 
     Args:
         level: "error" stops a training, "warning" makes its scores doubtful, "note" is good to know.
-        where: The photo, sketch or split.
-        text: What is wrong with it.
+        where: the photo, sketch or split.
+        text: what is wrong with it.
     """
 
     level: Literal["error", "warning", "note"]
@@ -39,8 +39,8 @@ def check(data: PairedData, expected: SplitCounts | None = None) -> list[Problem
     """Opens every photo and looks at every sketch.
 
     Args:
-        data: The dataset.
-        expected: Published numbers of sketches and photos, see `fgsbir.data.datasets.qmul.EXPECTED_COUNTS`.
+        data: the dataset.
+        expected: published numbers of sketches and photos, see `fgsbir.data.datasets.qmul.EXPECTED_COUNTS`.
 
     Returns:
         Errors (photos that cannot be read), warnings (an empty split, equal photos or equal sketches, counts

@@ -26,16 +26,16 @@ class SketchPhotoDataModule(LightningDataModule):
     is encoded once however many partners it meets.
 
     Args:
-        source: The dataset.
-        regions: Source of photo regions; `SelectiveSearch` if not given.
-        rendering: How records become tensors.
-        augmentation: Random changes of training pairs.
-        batch_size: Pairs of a training step.
-        eval_batch_size: Images of an encoding step.
-        num_workers: Number of loader processes; 0 loads in the training process.
-        train_detail: Level of detail of training sketches.
-        test_detail: Level of detail of validation and test sketches.
-        seed: Seed of shuffling and augmentation.
+        source: the dataset.
+        regions: source of photo regions; `SelectiveSearch` if not given.
+        rendering: how records become tensors.
+        augmentation: random changes of training pairs.
+        batch_size: pairs of a training step.
+        eval_batch_size: images of an encoding step.
+        num_workers: number of loader processes; 0 loads in the training process.
+        train_detail: level of detail of training sketches.
+        test_detail: level of detail of validation and test sketches.
+        seed: seed of shuffling and augmentation.
 
     Raises:
         InputError: if a batch size is not positive.

@@ -31,17 +31,17 @@ class Rendering:
     """How records become tensors.
 
     Args:
-        image_size: Side of every image, in pixels.
-        max_strokes: Capacity for stroke nodes; a sketch with more has its shortest neighbours joined.
-        num_regions: Capacity for photo regions; the first ones of the region source are used.
-        whole_sketch_node: Whether to add a node for the whole sketch behind the strokes, as the photo has one for the
+        image_size: side of every image, in pixels.
+        max_strokes: capacity for stroke nodes; a sketch with more has its shortest neighbours joined.
+        num_regions: capacity for photo regions; the first ones of the region source are used.
+        whole_sketch_node: whether to add a node for the whole sketch behind the strokes, as the photo has one for the
             whole photo. The paper's figure allows both readings.
-        line_width: Width of strokes, in pixels of a 256-pixel image.
+        line_width: width of strokes, in pixels of a 256-pixel image.
         ink: "dark" draws black on white like a photo's outlines, "light" white on black as the authors do.
-        min_box_side: Smallest side of a stroke box, in frame units; thinner boxes are widened to it.
+        min_box_side: smallest side of a stroke box, in frame units; thinner boxes are widened to it.
         photo_style: "rgb", or "edges" for the photos' outlines in the same ink; see `edge_map`. Outlines are drawn
             last, from the photo as it is augmented, moved and scaled, because moved or scaled lines would blur.
-        max_points: Capacity for the points of a sketch, for systems that read the path of the pen; 0 gives none. A
+        max_points: capacity for the points of a sketch, for systems that read the path of the pen; 0 gives none. A
             sketch with more is `thinned`, never cut off. All strokes are kept apart, whatever `max_strokes` is, and
             the points go through every augmentation of the strokes, mirroring included. (The authors mirror the
             images and leave the coordinates as they are.)
@@ -105,11 +105,11 @@ class SketchDataset(Dataset[SketchBatch]):
     """The sketches of a split, unchanged, as queries.
 
     Args:
-        sketches: The queries.
-        photos: The gallery, in the order of the indices in `SketchBatch.photo`.
-        rendering: How records become tensors.
-        detail: Level of detail of each sketch.
-        features: Features of the sketches that replace their images.
+        sketches: the queries.
+        photos: the gallery, in the order of the indices in `SketchBatch.photo`.
+        rendering: how records become tensors.
+        detail: level of detail of each sketch.
+        features: features of the sketches that replace their images.
     """
 
     def __init__(
@@ -142,10 +142,10 @@ class PhotoDataset(Dataset[PhotoBatch]):
     """The photos of a split, unchanged, as a gallery.
 
     Args:
-        photos: The gallery.
-        boxes: Region boxes `(N, 4)` by photo id.
-        rendering: How records become tensors.
-        features: Features of the photos that replace their images.
+        photos: the gallery.
+        boxes: region boxes `(N, 4)` by photo id.
+        rendering: how records become tensors.
+        features: features of the photos that replace their images.
     """
 
     def __init__(
@@ -182,14 +182,14 @@ class PairDataset(Dataset[PairBatch]):
     epoch `epoch`; `EpochSampler` counts so.
 
     Args:
-        sketches: Training sketches.
-        photos: Training photos.
-        boxes: Region boxes `(N, 4)` by photo id.
-        rendering: How records become tensors.
-        augmentation: Random changes.
-        detail: Level of detail of each sketch.
-        seed: Seed of the changes.
-        features: Features of sketches and photos that replace their images; the augmentation may then only mirror.
+        sketches: training sketches.
+        photos: training photos.
+        boxes: region boxes `(N, 4)` by photo id.
+        rendering: how records become tensors.
+        augmentation: random changes.
+        detail: level of detail of each sketch.
+        seed: seed of the changes.
+        features: features of sketches and photos that replace their images; the augmentation may then only mirror.
     """
 
     def __init__(

@@ -26,8 +26,8 @@ class ImageFeatures:
     It holds paths and no open files, so that it can be handed to loader processes.
 
     Args:
-        plain: File of `(N, C, H, W)`, in the order of the split.
-        mirrored: File of the mirrored images' features, if there is one.
+        plain: file of `(N, C, H, W)`, in the order of the split.
+        mirrored: file of the mirrored images' features, if there is one.
     """
 
     plain: Path
@@ -51,9 +51,9 @@ def write_features(path: Path, batches: Iterable[npt.NDArray[np.float32]], count
     """Writes features as float16, batch by batch: a `.npy` file with a SHA-256 of all that precedes it at its end.
 
     Args:
-        path: File to write; it appears only when it is complete.
-        batches: Arrays `(B, C, H, W)`, at least one.
-        count: Number of images in all batches together, N.
+        path: file to write; it appears only when it is complete.
+        batches: arrays `(B, C, H, W)`, at least one.
+        count: number of images in all batches together, N.
 
     Raises:
         InputError: if the file cannot be written, or a feature is too large for float16.

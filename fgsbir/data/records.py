@@ -23,9 +23,9 @@ class PhotoRecord:
     """One photo: a file, or pixels already in memory (the embedded dataset).
 
     Args:
-        id: Unique name within the dataset.
+        id: unique name within the dataset.
         split: "train", "val" or "test".
-        path: Image file, if there is one.
+        path: image file, if there is one.
         pixels: `(H, W, 3)` uint8 RGB, if there is no file.
     """
 
@@ -58,10 +58,10 @@ class SketchRecord:
     """One sketch and the photo it was drawn from.
 
     Args:
-        id: Unique name within the dataset.
-        photo_id: Id of the true match.
+        id: unique name within the dataset.
+        photo_id: id of the true match.
         split: "train", "val" or "test"; that of its photo, unless photos recur.
-        sketch: Strokes in the unit frame.
+        sketch: strokes in the unit frame.
     """
 
     id: str
@@ -75,12 +75,12 @@ class PairedData:
     """A sketch-photo dataset.
 
     Args:
-        name: Name of the dataset, e.g. "chair_v2".
-        sketches: All sketches, in a fixed order.
-        photos: All photos by id, in a fixed order.
-        recurring: Whether sketches of one photo may be in several splits, as in SWIRE's split by designer. The
+        name: name of the dataset, e.g. "chair_v2".
+        sketches: all sketches, in a fixed order.
+        photos: all photos by id, in a fixed order.
+        recurring: whether sketches of one photo may be in several splits, as in SWIRE's split by designer. The
             photo's own split then means nothing, and training sees photos of the test gallery.
-        judgements: Answers of people, by id of the photo drawn: pairs of photo ids, the first of which is nearer to
+        judgements: answers of people, by id of the photo drawn: pairs of photo ids, the first of which is nearer to
             the sketch of that photo than the second.
 
     Raises:

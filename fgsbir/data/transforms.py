@@ -45,11 +45,11 @@ class UnitAffine:
         """Scales, shears, turns and shifts about the middle of the frame, after an optional mirroring.
 
         Args:
-            angle: Rotation in degrees, clockwise on the screen.
-            scale: Factors along x and y.
-            shear: Share of y by which x moves.
-            shift: Shift along x and y, in frame units.
-            flip: Whether to mirror left and right first.
+            angle: rotation in degrees, clockwise on the screen.
+            scale: factors along x and y.
+            shear: share of y by which x moves.
+            shift: shift along x and y, in frame units.
+            flip: whether to mirror left and right first.
         """
         c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
         linear = np.array([[c, -s], [s, c]]) @ np.array([[1, shear], [0, 1]]) @ np.diag(scale)
@@ -93,14 +93,14 @@ class Augmentation:
     """Random changes of a training pair; the default changes nothing.
 
     Args:
-        flip: Probability that sketch and photo are mirrored together.
-        sketch_affine: Strength of a random affine map of the sketch alone: 1 turns by up to 15 degrees,
+        flip: probability that sketch and photo are mirrored together.
+        sketch_affine: strength of a random affine map of the sketch alone: 1 turns by up to 15 degrees,
             scales by up to 20 % (each axis up to 8 % more), shears and shifts by up to 8 %.
-        photo_affine: Strength of a random affine map of the photo, on the same scale.
-        stroke_dropout: Probability of leaving out each stroke; the longest always stays.
-        wobble: Standard deviation of a smooth random displacement of each stroke, in frame units.
-        colour: Strength of random brightness, contrast and saturation of the photo, in [0, 1].
-        grey: Probability of a photo without colour.
+        photo_affine: strength of a random affine map of the photo, on the same scale.
+        stroke_dropout: probability of leaving out each stroke; the longest always stays.
+        wobble: standard deviation of a smooth random displacement of each stroke, in frame units.
+        colour: strength of random brightness, contrast and saturation of the photo, in [0, 1].
+        grey: probability of a photo without colour.
     """
 
     flip: float = 0.0

@@ -20,8 +20,8 @@ class BoxFile(RegionSource):
     box of a photo gives its frame: 8 photos of ChairV2 have boxes in 500 x 500 pixels, the others in 256 x 256.
 
     Args:
-        path: The pickle; nothing but numbers, strings and containers is read from it.
-        top_k: Largest number of regions of a photo, the whole photo included.
+        path: the pickle; nothing but numbers, strings and containers is read from it.
+        top_k: largest number of regions of a photo, the whole photo included.
 
     Raises:
         InputError: if `top_k` is less than 1.

@@ -19,8 +19,8 @@ class BoxCache:
     Another setting gives another folder and another photo another file, so no entry is ever stale.
 
     Args:
-        root: Folder of the cache.
-        settings: Everything the boxes depend on beside the photo; JSON values.
+        root: folder of the cache.
+        settings: everything the boxes depend on beside the photo; JSON values.
     """
 
     def __init__(self, root: Path, settings: Mapping[str, object]) -> None:

@@ -52,14 +52,14 @@ def components(
 
     Args:
         raster: `(H, W)`, bright strokes on a dark ground.
-        max_regions: Largest number of regions; while more are left, the smallest is merged with its nearest, however
+        max_regions: largest number of regions; while more are left, the smallest is merged with its nearest, however
             far.
-        threshold: Brighter pixels are ink.
-        min_side: Specks, whose boxes have a smaller area than a square of this side, are dropped.
-        max_area: Largest area of a box that is merged.
-        gap: Largest gap.
-        alignment: Largest distance of centres.
-        size_difference: Largest difference in width or height.
+        threshold: brighter pixels are ink.
+        min_side: specks, whose boxes have a smaller area than a square of this side, are dropped.
+        max_area: largest area of a box that is merged.
+        gap: largest gap.
+        alignment: largest distance of centres.
+        size_difference: largest difference in width or height.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats((raster > threshold).astype(np.uint8), connectivity=8)
     x, y, width, height = np.asarray(stats[:, :4], dtype=np.float64).T

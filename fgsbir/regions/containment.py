@@ -63,7 +63,7 @@ def merge_order(parents: IntArray) -> IntArray:
     2. This node is fused with the parent.
 
     Args:
-        parents: Number of each node's parent, `(N,)`, -1 for none.
+        parents: number of each node's parent, `(N,)`, -1 for none.
 
     Returns:
         Pairs of node numbers, `(N - 1, 2)`, the smaller first; merge k makes node N + k.

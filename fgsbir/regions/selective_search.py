@@ -37,15 +37,15 @@ class SelectiveSearch(RegionSource):
     shuffled order of one run; `BoxFile` reads them.
 
     Args:
-        top_k: Largest number of regions of a photo, the whole photo included. A plain photo has fewer.
-        min_side: Smallest side of a box, as a share of the photo's side, in [0, 1); others are dropped.
-        max_iou: Largest intersection over union of two boxes, in (0, 1]; above it the smaller one is dropped. With the
+        top_k: largest number of regions of a photo, the whole photo included. A plain photo has fewer.
+        min_side: smallest side of a box, as a share of the photo's side, in [0, 1); others are dropped.
+        max_iou: largest intersection over union of two boxes, in (0, 1]; above it the smaller one is dropped. With the
             default the regions are about as large as the authors' (median 13 % of the photo; theirs 15 %).
         mode: "fast" or "quality", which segments in more ways: three to four times the candidates and the time.
-        max_side: Longer side, in pixels, to which a larger photo is shrunk first.
-        cache_dir: Folder that keeps the boxes; `$FGSBIR_CACHE/regions`, else `~/.cache/fgsbir/regions`, if not given.
+        max_side: longer side, in pixels, to which a larger photo is shrunk first.
+        cache_dir: folder that keeps the boxes; `$FGSBIR_CACHE/regions`, else `~/.cache/fgsbir/regions`, if not given.
             Runs that differ in `top_k` alone share their entries.
-        workers: Number of threads; 0 for one a core.
+        workers: number of threads; 0 for one a core.
 
     Raises:
         InputError: if an argument is out of its range.

@@ -34,7 +34,7 @@ class RegionSource(ABC):
         """The regions of each photo, by photo id.
 
         Args:
-            photos: Photos in any order.
+            photos: photos in any order.
 
         Returns:
             For each photo `(N, 4)` float32 boxes `(x1, y1, x2, y2)` in [0, 1] of its own frame. The first is

@@ -28,9 +28,9 @@ class ViewHierarchy(RegionSource):
     `SelectiveSearch`, so that `top_k` leaves out details and not the lower half of the screen; equal ones depth-first.
 
     Args:
-        root: Folder that holds `hierarchies/`, or the folder above it where it is called `swire`; `$FGSBIR_DATA`, else
+        root: folder that holds `hierarchies/`, or the folder above it where it is called `swire`; `$FGSBIR_DATA`, else
             `data`, if not given.
-        top_k: Largest number of regions of a screen, the whole screen included.
+        top_k: largest number of regions of a screen, the whole screen included.
 
     Raises:
         InputError: if `top_k` is less than 1.

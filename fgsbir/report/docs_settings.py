@@ -26,6 +26,7 @@ from fgsbir.files import atomic_write, read_bytes
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.runs.config import load_experiment
+from fgsbir.runs.shipped import shipped
 from fgsbir.runs.wandb_logger import WandbOptions
 from fgsbir.systems import SYSTEMS
 from fgsbir.systems.base import Optimisation
@@ -55,14 +56,14 @@ def refresh_settings(docs: Path, experiments: Path | None = None) -> None:
     """Rewrites every table of settings in the pages below a folder; all else in them stays as it is.
 
     Args:
-        docs: Folder of the pages.
-        experiments: Folder of the recipes; the one beside `docs` by default.
+        docs: folder of the pages.
+        experiments: folder of the recipes; those that come with fgsbir by default.
 
     Raises:
-        InputError: If a page or a recipe cannot be read, or a marker names no table; then no page is written.
+        InputError: if a page or a recipe cannot be read, or a marker names no table; then no page is written.
     """
     pages = {page: read_bytes(page).decode() for page in sorted(docs.rglob("*.md"))}
-    experiments = experiments or docs.parent / "experiments"
+    experiments = experiments or shipped("experiments")
     fresh = {page: refreshed_settings(page, text, experiments) for page, text in pages.items()}
     for page, text in fresh.items():
         if text != pages[page]:
@@ -74,7 +75,7 @@ def refreshed_settings(page: Path, text: str, experiments: Path) -> str:
     """The text of a page with its tables of settings made anew.
 
     Raises:
-        InputError: If a marker names no table.
+        InputError: if a marker names no table.
     """
 
     def table(name: str) -> str:
@@ -198,5 +199,5 @@ def _shown(value: Any) -> str:
         return f"`{value.rpartition('.')[2]}`"
     if isinstance(value, tuple | list):
         return f"`[{', '.join(map(str, value))}]`"
-    words = {True: "true", False: "false", None: "null"}
-    return f"`{words.get(value, value) if isinstance(value, bool | None) else value}`"
+    plain = {True: "true", False: "false", None: "null"}
+    return f"`{plain.get(value, value) if isinstance(value, bool | None) else value}`"

@@ -28,9 +28,9 @@ def detail(sketch: VectorSketch, level: str, fractions: Mapping[str, float] = DE
     numbers as such.
 
     Args:
-        sketch: The full drawing.
+        sketch: the full drawing.
         level: "full", "coarse" or "coarse++".
-        fractions: Part of the total ink a level keeps, in (0, 1].
+        fractions: part of the total ink a level keeps, in (0, 1].
 
     Raises:
         InputError: if the level is unknown or its fraction is out of range.

@@ -35,12 +35,12 @@ def rasterise(
     step, to three pixels; here lines are antialiased, two pixels wide, and dark on white.
 
     Args:
-        sketch: Sketch to draw.
-        size: Side of the image, in pixels.
-        width: Line width in pixels of a 256-pixel frame, so that the look does not depend on `size`;
+        sketch: sketch to draw.
+        size: side of the image, in pixels.
+        width: line width in pixels of a 256-pixel frame, so that the look does not depend on `size`;
             drawn in whole pixels, at least 1.
         ink: "dark" draws black on white, "light" white on black.
-        antialias: Whether edges are smooth.
+        antialias: whether edges are smooth.
 
     Returns:
         The image, `(size, size)`, 0 to 255.

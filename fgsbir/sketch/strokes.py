@@ -24,7 +24,7 @@ class VectorSketch:
     this. Points may leave the unit frame after an augmentation; a rasteriser clips them.
 
     Args:
-        points: All points of all strokes, `(N, 2)`, float32.
+        points: all points of all strokes, `(N, 2)`, float32.
         offsets: `(S + 1,)`; stroke `i` is `points[offsets[i]:offsets[i + 1]]` and is never empty.
 
     Raises:
@@ -132,7 +132,7 @@ class VectorSketch:
         there once the ink before it is exceeded. A drawing of dots alone is there from the start.
 
         Args:
-            share: Share of the total ink, in (0, 1]; 1 gives the drawing itself.
+            share: share of the total ink, in (0, 1]; 1 gives the drawing itself.
 
         Raises:
             ValueError: if the share is out of range.
@@ -174,7 +174,7 @@ class VectorSketch:
         """Centres the ink in the unit frame and scales it, keeping its aspect ratio.
 
         Args:
-            margin: Free space on each side of the longer extent, in frame units, in [0, 0.5). The
+            margin: free space on each side of the longer extent, in frame units, in [0, 0.5). The
                 default is close to the published ChairV2 files, whose ink spans 33 to 223 of 256.
         """
         if not 0 <= margin < 0.5:

@@ -51,11 +51,11 @@ def vectorise(
     Args:
         raster: `(H, W)`, `(H, W, 3)` or `(H, W, 4)`; transparency is laid on white. Ink may be dark on light paper or
             light on dark; uneven light is evened out.
-        max_strokes: Largest number of strokes.
-        threshold: Grey levels from paper to ink; Otsu's threshold if not given.
-        speck: Size of dirt, in frame units; smaller marks, in both directions, are dropped.
-        tolerance: Largest distance of a simplified stroke from its line, in frame units.
-        where: Name of the source in errors, e.g. the file.
+        max_strokes: largest number of strokes.
+        threshold: grey levels from paper to ink; Otsu's threshold if not given.
+        speck: size of dirt, in frame units; smaller marks, in both directions, are dropped.
+        tolerance: largest distance of a simplified stroke from its line, in frame units.
+        where: name of the source in errors, e.g. the file.
 
     Returns:
         The strokes in the frame of the image: its longer side is 1, the shorter one is centred.
@@ -142,7 +142,7 @@ class _Edge:
 
     Attributes:
         points: `(n, 2)` x and y, in order, with the centres of the nodes.
-        nodes: At its first and at its last point; -1 where there is none.
+        nodes: at its first and at its last point; -1 where there is none.
     """
 
     points: Points

@@ -19,7 +19,7 @@ def walk(mask: npt.NDArray[np.bool_], tolerance: float = 0.75) -> npt.NDArray[np
 
     Args:
         mask: `(H, W)`, True on the shape; at least one pixel.
-        tolerance: The largest distance of a simplified line from the walk, in pixels.
+        tolerance: the largest distance of a simplified line from the walk, in pixels.
 
     Returns:
         The line, `(n, 2)` as x, y in pixels; the middle of the first pixel is (0.5, 0.5).

@@ -58,13 +58,13 @@ def write_contact_sheet(
     drawn, first to last region.
 
     Args:
-        data: The dataset.
-        boxes: Regions `(N, 4)` by photo id, of at least the photos of `sample(data, split, count, seed)`.
+        data: the dataset.
+        boxes: regions `(N, 4)` by photo id, of at least the photos of `sample(data, split, count, seed)`.
         path: PNG to write.
-        count: Number of rows.
+        count: number of rows.
         split: "train", "val" or "test".
-        seed: Seed of the choice of pairs.
-        photo_style: Style of the last image, as in `fgsbir.data.dataset.Rendering`.
+        seed: seed of the choice of pairs.
+        photo_style: style of the last image, as in `fgsbir.data.dataset.Rendering`.
 
     Raises:
         InputError: if the split is empty, a photo cannot be read, or the file cannot be written.

@@ -34,7 +34,7 @@ def make_result() -> Callable[..., Result]:
                 "commit": "f" * 40,
                 "config_hash": "12345678",
                 "hardware": "2 x AMD EPYC, 24 GiB",
-                "versions": {"fgsbir": "0.1.0", "torch": "2.9.1"},
+                "versions": {"fgsbir": "0.2.0", "torch": "2.9.1"},
                 "finished": "2025-11-24T00:00:00+00:00",
                 **changes,
             }

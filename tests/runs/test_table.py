@@ -26,7 +26,7 @@ def test_a_row_in_full(tmp_path: Path, make_result: MakeResult) -> None:
         "sketch_flops,photo_flops,pair_flops,query_ms,peak_memory_mib,versions,train_hardware\n"
         "proposed,chair_v2,paper,0,323,100,0123abcd,62.46,85.00,90.71,3.14,71.23,,,"
         '3600.2,7.0,23000000,,12345678,chair_v2/proposed,"2 x AMD EPYC, 24 GiB",2.9.1,2025-11-24T00:00:00+00:00,'
-        "23000064,5000000000,5100000000,27000000,41.235,,fgsbir 0.1.0; torch 2.9.1,8 x GPU host\n"
+        "23000064,5000000000,5100000000,27000000,41.235,,fgsbir 0.2.0; torch 2.9.1,8 x GPU host\n"
     )
 
 

@@ -11,7 +11,7 @@ class DataSource(ABC):
     """A dataset: it knows where its files are and how they are split.
 
     Attributes:
-        name: Short name of the dataset, e.g. "chair_v2".
+        name: short name of the dataset, e.g. "chair_v2".
     """
 
     name: str

@@ -32,10 +32,10 @@ class ChairV1(DataSource):
     answers to each question about a training sketch and one about a test sketch.
 
     Args:
-        root: Folder that holds `chairs_annotation.json`, `train/` and `test/`, each with `images/<n>.jpg` and
+        root: folder that holds `chairs_annotation.json`, `train/` and `test/`, each with `images/<n>.jpg` and
             `sketches/<n>.png`, or the folder above it where it is called `qmul-chair-v1` or `ChairV1`; `$FGSBIR_DATA`,
             else `data`, if not given.
-        max_strokes: Strokes of a sketch at most; not more than `rendering.max_strokes`.
+        max_strokes: strokes of a sketch at most; not more than `rendering.max_strokes`.
 
     Raises:
         InputError: if `max_strokes` is less than 1.

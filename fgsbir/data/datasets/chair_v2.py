@@ -20,7 +20,7 @@ class ChairV2(DataSource):
     `fgsbir/data/splits/chair_v2_val.txt`.
 
     Args:
-        root: Folder that holds `photo/<id>.png` and `ChairV2_Coordinate`, or the folder above it where it is called
+        root: folder that holds `photo/<id>.png` and `ChairV2_Coordinate`, or the folder above it where it is called
             `qmul-chair-v2` or `ChairV2`; `$FGSBIR_DATA`, else `data`, if not given.
     """
 

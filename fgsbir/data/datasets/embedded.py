@@ -18,8 +18,8 @@ class PartTree(NamedTuple):
     """The parts of a drawn object and the strokes that draw them.
 
     Attributes:
-        parents: Parent of each part, `(M,)`, always smaller than its own number; -1 for the whole object.
-        owners: Part that each stroke draws, `(S,)`.
+        parents: parent of each part, `(M,)`, always smaller than its own number; -1 for the whole object.
+        owners: part that each stroke draws, `(S,)`.
     """
 
     parents: npt.NDArray[np.int64]
@@ -32,13 +32,13 @@ class Embedded(DataSource):
     It is generated once, by all cores, and kept in `$FGSBIR_CACHE/embedded`, else `~/.cache/fgsbir/embedded`.
 
     Args:
-        category: What is drawn: "chairs", "shoes" or "screens".
-        train: Number of training photos.
-        val: Number of validation photos.
-        test: Number of test photos.
-        sketches_per_photo: Number of sketches of each photo.
-        size: Side of the photos, in pixels.
-        seed: Seed of everything random.
+        category: what is drawn: "chairs", "shoes" or "screens".
+        train: number of training photos.
+        val: number of validation photos.
+        test: number of test photos.
+        sketches_per_photo: number of sketches of each photo.
+        size: side of the photos, in pixels.
+        seed: seed of everything random.
     """
 
     name = "embedded"

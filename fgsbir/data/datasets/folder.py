@@ -36,12 +36,12 @@ class Folder(DataSource):
     Whole photos are held out, by a hash of their names: adding photos never moves another photo.
 
     Args:
-        path: Folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (SVG, QuickDraw, stroke-3, stroke-5, images).
+        path: folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (SVG, QuickDraw, stroke-3, stroke-5, images).
         pairs: CSV with a header and the columns `sketch` (file below `sketches/`), `photo` (name of a file in
             `photos/`) and, optionally, `split` (train, val or test; empty for one by hash). Only the sketches that it
             lists are used.
-        val_fraction: Share of the photos held out for validation, in [0, 1], where the CSV does not say.
-        test_fraction: Share of the photos held out for testing, in [0, 1], where the CSV does not say.
+        val_fraction: share of the photos held out for validation, in [0, 1], where the CSV does not say.
+        test_fraction: share of the photos held out for testing, in [0, 1], where the CSV does not say.
 
     Raises:
         InputError: if the fractions are out of range or add up to more than 1.
@@ -187,8 +187,8 @@ def listed(folder: Path, fix: str) -> list[Path]:
     """The files below a folder in a fixed order, without hidden ones.
 
     Args:
-        folder: Folder to list.
-        fix: What to do if there is no such folder.
+        folder: folder to list.
+        fix: what to do if there is no such folder.
 
     Raises:
         InputError: if there is no such folder.

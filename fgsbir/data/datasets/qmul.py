@@ -43,10 +43,10 @@ def pair(name: str, folder: Path, sketches: Mapping[str, VectorSketch], val: fro
     """Records of all sketches and of the photos that their keys name.
 
     Args:
-        name: Name of the dataset.
-        folder: Folder that holds `photo/<id>.png`.
-        sketches: By key, `/<split>/<photo>_<n>`.
-        val: Training photos that are held out for validation.
+        name: name of the dataset.
+        folder: folder that holds `photo/<id>.png`.
+        sketches: by key, `/<split>/<photo>_<n>`.
+        val: training photos that are held out for validation.
 
     Raises:
         InputError: if a photo is missing, or a photo is in two splits.

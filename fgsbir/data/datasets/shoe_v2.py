@@ -19,7 +19,7 @@ class ShoeV2(DataSource):
     `val`.
 
     Args:
-        root: Folder that holds `photo/<id>.png` and `ShoeV2_Coordinate`, or the folder above it where it is called
+        root: folder that holds `photo/<id>.png` and `ShoeV2_Coordinate`, or the folder above it where it is called
             `qmul-shoe-v2` or `ShoeV2`; `$FGSBIR_DATA`, else `data`, if not given.
     """
 

@@ -58,10 +58,10 @@ class Swire(DataSource):
     inferred from the notebook that comes with the dataset.
 
     Args:
-        root: Folder that holds `sketches/<screen>_<designer>.jpg` and `screens/<screen>.jpg` (or `.png`), or the folder
+        root: folder that holds `sketches/<screen>_<designer>.jpg` and `screens/<screen>.jpg` (or `.png`), or the folder
             above it where it is called `swire`; `$FGSBIR_DATA`, else `data`, if not given.
-        by: What is held out: "screen", "designer" or "both".
-        max_regions: Strokes of a sketch at most, see `read_drawing`; not more than `rendering.max_strokes`.
+        by: what is held out: "screen", "designer" or "both".
+        max_regions: strokes of a sketch at most, see `read_drawing`; not more than `rendering.max_strokes`.
 
     Raises:
         InputError: if `by` is unknown or `max_regions` is less than 1.
@@ -117,8 +117,8 @@ def read_drawing(path: Path, max_regions: int = 16) -> VectorSketch:
     line width, like the sketches of every other dataset.
 
     Args:
-        path: Greyscale image, bright strokes on a dark ground.
-        max_regions: Largest number of strokes; the smallest regions beyond it are merged with their nearest. A
+        path: greyscale image, bright strokes on a dark ground.
+        max_regions: largest number of strokes; the smallest regions beyond it are merged with their nearest. A
             `Rendering` with a smaller capacity would join strokes of similar size, wherever they are.
 
     Raises:
@@ -141,9 +141,9 @@ def write_swire(folder: Path, instances: Sequence[Instance], height: int = 640) 
     The n-th sketch of a screen counts as drawn by designer n. The square images are squeezed to the shape of a phone.
 
     Args:
-        folder: Folder that receives `sketches/`, `screens/` and `hierarchies/`.
-        instances: Screens with four sketches at most.
-        height: Height of the images, in pixels.
+        folder: folder that receives `sketches/`, `screens/` and `hierarchies/`.
+        instances: screens with four sketches at most.
+        height: height of the images, in pixels.
 
     Raises:
         InputError: if an instance is no screen or has too many sketches, or a file cannot be written.

@@ -38,9 +38,9 @@ def draw(
     """Draws one sketch.
 
     Args:
-        contours: Visible lines.
-        parts: Part tree that the contours refer to.
-        rng: Random stream of the hand: its habits, its slips and what it leaves out.
+        contours: visible lines.
+        parts: part tree that the contours refer to.
+        rng: random stream of the hand: its habits, its slips and what it leaves out.
 
     Returns:
         The sketch, its ink centred with its longer extent from 0.13 to 0.87, and for each stroke the part it

@@ -38,9 +38,9 @@ class Instance:
     Args:
         id: E.g. "chairs-0007".
         photo: `(size, size, 3)` uint8 RGB.
-        parts: The part tree, the whole object first, parents before children.
-        sketches: In the unit frame, ink from 0.13 to 0.87 of the longer extent.
-        stroke_parts: For each sketch the part that each stroke draws, `(S,)` indices into `parts`.
+        parts: the part tree, the whole object first, parents before children.
+        sketches: in the unit frame, ink from 0.13 to 0.87 of the longer extent.
+        stroke_parts: for each sketch the part that each stroke draws, `(S,)` indices into `parts`.
     """
 
     id: str
@@ -61,10 +61,10 @@ def generate(
 
     Args:
         category: "chairs", "shoes" or "screens".
-        count: Number of photos.
-        sketches_per_photo: Number of sketches of each.
-        seed: Another seed gives other instances.
-        size: Side of the photos in pixels.
+        count: number of photos.
+        sketches_per_photo: number of sketches of each.
+        seed: another seed gives other instances.
+        size: side of the photos in pixels.
 
     Raises:
         InputError: if the category is unknown or a number is out of range.

@@ -16,8 +16,8 @@ class Part:
     """One node of an object's part tree, as it is seen in the photo.
 
     Args:
-        name: Kind of part, e.g. "seat"; for screens one of the component labels of RICO.
-        parent: Index of its parent in the list of parts, always smaller than its own; -1 for the root.
+        name: kind of part, e.g. "seat"; for screens one of the component labels of RICO.
+        parent: index of its parent in the list of parts, always smaller than its own; -1 for the root.
         box: `(x1, y1, x2, y2)` of its visible pixels and those of its descendants, in [0, 1] of the photo.
     """
 
@@ -33,11 +33,11 @@ class Shape:
     Coordinates are x right, y down, z away from the viewer, without perspective.
 
     Args:
-        part: Index into the scene's parts.
-        material: Name of its surface; what a name looks like is chosen anew for each photo.
-        faces: Planar polygons, `(n, 3)` each. Where faces overlap, the nearer one is seen.
-        lines: Lines that a hand would draw of it, `(n, 2)` each; a closed line repeats its first point.
-        axis: The short form of a thin shape, `(n, 2)`: one line in place of `lines`.
+        part: index into the scene's parts.
+        material: name of its surface; what a name looks like is chosen anew for each photo.
+        faces: planar polygons, `(n, 3)` each. Where faces overlap, the nearer one is seen.
+        lines: lines that a hand would draw of it, `(n, 2)` each; a closed line repeats its first point.
+        axis: the short form of a thin shape, `(n, 2)`: one line in place of `lines`.
     """
 
     part: int
@@ -53,8 +53,8 @@ class Scene:
 
     Args:
         parts: `(name, parent)` of each part, the root first.
-        shapes: In any order; depth decides what is seen.
-        framed: Coordinates are already those of the unit frame (screens); otherwise the photo places the object.
+        shapes: in any order; depth decides what is seen.
+        framed: coordinates are already those of the unit frame (screens); otherwise the photo places the object.
     """
 
     parts: list[tuple[str, int]]
@@ -78,12 +78,12 @@ class Scene:
         """Adds a flat shape, `outline` `(n, 2)`, that faces the viewer; a higher layer is nearer.
 
         Args:
-            part: Index of its part.
-            material: Name of its surface.
-            outline: Polygon, not closed, `(n, 2)`.
-            layer: Order of covering; shapes on higher layers cover it.
-            lines: Lines to draw; the closed outline if not given.
-            axis: One line in place of `lines`, see `Shape`.
+            part: index of its part.
+            material: name of its surface.
+            outline: polygon, not closed, `(n, 2)`.
+            layer: order of covering; shapes on higher layers cover it.
+            lines: lines to draw; the closed outline if not given.
+            axis: one line in place of `lines`, see `Shape`.
         """
         face = np.column_stack([outline, np.full(len(outline), -layer)])
         self.shapes.append(Shape(part, material, [face], [closed(outline)] if lines is None else lines, axis))

@@ -16,9 +16,9 @@ class _Upper:
     begin of the toe box, 1 tip.
 
     Args:
-        bottom: From heel to toe, `(n, 2)`.
-        rim: From heel to toe, `(m, 2)`.
-        marks: Indices of top of the heel, front of the collar and toe box in `rim`.
+        bottom: from heel to toe, `(n, 2)`.
+        rim: from heel to toe, `(m, 2)`.
+        marks: indices of top of the heel, front of the collar and toe box in `rim`.
     """
 
     def __init__(self, bottom: Array, rim: Array, marks: tuple[int, int, int]) -> None:

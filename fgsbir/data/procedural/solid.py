@@ -14,8 +14,8 @@ def view(yaw: float, pitch: float) -> Array:
     """Rotation `(3, 3)` from the world (x right, y back, z up; metres) to the viewer (x right, y down, z away).
 
     Args:
-        yaw: Turn of the object about its vertical axis, degrees.
-        pitch: How far the viewer looks down, degrees.
+        yaw: turn of the object about its vertical axis, degrees.
+        pitch: how far the viewer looks down, degrees.
     """
     a, b = np.radians(yaw), np.radians(pitch)
     turn = np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]])
@@ -27,8 +27,8 @@ class Workshop:
     """Adds solids to a scene, given in world coordinates and turned to the viewer.
 
     Args:
-        scene: Receives the shapes.
-        rotation: From `view`.
+        scene: receives the shapes.
+        rotation: from `view`.
     """
 
     def __init__(self, scene: Scene, rotation: Array) -> None:
@@ -39,8 +39,8 @@ class Workshop:
         """A convex solid between two rings of corners.
 
         Args:
-            part: Index of its part.
-            material: Name of its surface.
+            part: index of its part.
+            material: name of its surface.
             start: `(n, 3)`.
             end: `(n, 3)`, corner i is joined to corner i of `start`.
         """
@@ -77,11 +77,11 @@ class Workshop:
         """A bar of square section that follows a path, drawn as a strip along it.
 
         Args:
-            part: Index of its part.
-            material: Name of its surface.
+            part: index of its part.
+            material: name of its surface.
             path: `(n, 3)`.
-            radius: Half its thickness at the start.
-            end_radius: Half its thickness at the end; as at the start if not given.
+            radius: half its thickness at the start.
+            end_radius: half its thickness at the end; as at the start if not given.
         """
         radii = np.linspace(radius, radius if end_radius is None else end_radius, len(path))
         along = np.gradient(path, axis=0)

@@ -20,9 +20,9 @@ class Contour:
     """The visible lines of one shape, in [0, 1] of the photo.
 
     Args:
-        part: Index into the visible parts.
+        part: index into the visible parts.
         lines: `(n, 2)` each; a closed line repeats its first point.
-        axis: The shape in one line where it is thin, else empty.
+        axis: the shape in one line where it is thin, else empty.
     """
 
     part: int
@@ -35,8 +35,8 @@ class Visible:
     """A scene as it is seen.
 
     Args:
-        parts: Those with a visible pixel, parents before children.
-        contours: In the order of the scene's shapes.
+        parts: those with a visible pixel, parents before children.
+        contours: in the order of the scene's shapes.
         shape_map: `(SIDE, SIDE)`, index of the shape seen at each pixel, -1 for the background.
         face_map: `(SIDE, SIDE)`, index into `normals`, -1 for the background.
         normals: `(F, 3)`, unit, turned to the viewer.

@@ -58,9 +58,9 @@ def parse_sketch(content: bytes, suffix: str, where: object, max_pixels: int = M
 
     Args:
         content: SVG, QuickDraw's `.ndjson` of one drawing or `.json`, stroke-3 or stroke-5 `.npy`, or an image.
-        suffix: Suffix of the format, in lower case.
-        where: Name of the file in errors.
-        max_pixels: Largest number of pixels of an image.
+        suffix: suffix of the format, in lower case.
+        where: name of the file in errors.
+        max_pixels: largest number of pixels of an image.
 
     Raises:
         InputError: if the suffix is none of `SKETCH_SUFFIXES`, an `.ndjson` does not hold exactly one

@@ -21,8 +21,8 @@ def read_raster(path: str | Path, max_strokes: int = 16) -> VectorSketch:
     """The strokes of a drawing in a PNG or JPEG file; see `vectorise`. A camera's note of its turn is heeded.
 
     Args:
-        path: The file.
-        max_strokes: Strokes at most.
+        path: the file.
+        max_strokes: strokes at most.
 
     Raises:
         InputError: if the file is missing, no image, absurdly large, too small or blank.

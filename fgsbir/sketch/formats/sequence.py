@@ -27,8 +27,8 @@ def from_stroke3(array: npt.ArrayLike, where: object = "stroke-3 array") -> Vect
     frame by `VectorSketch.normalised`, which keeps its aspect ratio.
 
     Args:
-        array: The rows.
-        where: Name of the file in errors.
+        array: the rows.
+        where: name of the file in errors.
 
     Raises:
         InputError: if the array does not fit this description.
@@ -45,8 +45,8 @@ def from_stroke5(array: npt.ArrayLike, where: object = "stroke-5 array") -> Vect
     Exactly one of p1, p2, p3 is 1. Rows from the first end on are padding. Normalised as in `from_stroke3`.
 
     Args:
-        array: The rows.
-        where: Name of the file in errors.
+        array: the rows.
+        where: name of the file in errors.
 
     Raises:
         InputError: if the array does not fit this description.
@@ -63,8 +63,8 @@ def to_stroke5(sketch: VectorSketch, length: int | None = None) -> FloatArray:
     """The pen moves of a sketch, `(L, 5)` float32, with offsets in units of the frame's side.
 
     Args:
-        sketch: The drawing, of N points.
-        length: Number of rows L; rows after the drawing are end rows `(0, 0, 0, 0, 1)`. By default
+        sketch: the drawing, of N points.
+        length: number of rows L; rows after the drawing are end rows `(0, 0, 0, 0, 1)`. By default
             `N + 1`: all points and one end row.
 
     Raises:

@@ -114,7 +114,7 @@ def test_the_paper_recipe_has_other_costs(tmp_path, capsys):
 
 
 def test_strokes_and_regions_are_as_many_as_asked(tmp_path, capsys):
-    folder = experiments(tmp_path, ["b_localised_coattn"])
+    folder = experiments(tmp_path, ["b_localised_coattn", "b_siamese"])
 
     def pair_flops(*words):
         out = listed(capsys, "--experiments", folder, "--format", "csv", *words)

@@ -27,7 +27,7 @@ from fgsbir.data.transforms import Augmentation
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.models.stroke_transformer import StrokeTransformer
-from fgsbir.runs.folder import config_hash
+from fgsbir.runs.hashing import config_hash
 from fgsbir.sketch.strokes import VectorSketch
 
 PointRoom = restricted_number_type("PointRoom", int, (">=", 4))

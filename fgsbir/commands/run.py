@@ -1,79 +1,95 @@
-"""`fgsbir run`: trains and tests one experiment. Every launcher of sweeps runs this command."""
+"""`fgsbir fit|test|validate|run`: trains and tests one experiment."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fgsbir.commands.parser import CommandParser
-from fgsbir.runs.config import backbone_words
-from fgsbir.runs.environment import is_first_process
-from fgsbir.sweep.process import fgsbir, start
-from fgsbir.sweep.spec import Parameters, fit_words
-from fgsbir.sweep.state import FAILED
+from fgsbir.errors import InputError
+from fgsbir.runs.config import Settings, resolve
 
-_ALONE = ("--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto")
-"""A test has one process: several would share out the queries and repeat some."""
+if TYPE_CHECKING:
+    from fgsbir.runs.training import Stage
 
-_OF_A_LAUNCHER = (
-    "SLURM_",
-    "TORCHELASTIC_",
-    "PMI",
-    "OMPI_",
-    "GROUP_",
-    "ROLE_",
-    "MASTER_",
-    "RANK",
-    "LOCAL_",
-    "WORLD_",
-    "NODE_",
-)
-"""Variables that tell a process that it is one of several begin so."""
+STAGES: dict[str, tuple[Stage, ...]] = {
+    "fit": ("fit",),
+    "test": ("test",),
+    "validate": ("validate",),
+    "run": ("fit", "test"),
+}
+
+HELP = """\
+usage: fgsbir {name} [--system NAME] [--dataset NAME] [--recipe NAME] [--variant NAME] [--seed N] [--SETTING VALUE ...]
+       fgsbir {name} --config FILE [--config FILE ...] [--SETTING VALUE ...]
+
+{what}
+
+what is run:
+  --system NAME       system, e.g. proposed or b_siamese; see fgsbir list
+  --dataset NAME      embedded (generated chairs; default), chair_v1, chair_v2, shoe_v2 or swire
+  --recipe NAME       modern (default) or paper
+  --variant NAME      coarse or coarse_plus test sketches, or k8, k12 or k20 regions a photo
+  --experiment NAME   all of it by name, e.g. chair_v2/proposed_coarse; with --config, name of the run's folder
+  --config FILE       experiment file; several are merged, the later over the earlier
+  --seed N            seed of the run; default: 0
+
+settings by name, among them:
+  --trainer.max_epochs N          epochs of the training
+  --trainer.accelerator NAME      cpu, gpu or auto (default)
+  --trainer.devices N             devices of the training
+  --trainer.logger CLASS          a logger of Lightning's beside ours, e.g. CSVLogger or TensorBoardLogger
+  --trainer.callbacks+=CLASS      one more callback; its arguments follow as --trainer.callbacks.NAME VALUE
+  --data.batch_size N             pairs a training step
+  --data.num_workers N            loader processes
+  --model.optimisation.lr RATE    learning rate
+  --optimizer CLASS               an optimiser of torch's in place of the recipe's; --optimizer.lr RATE
+  --wandb.mode MODE               online, offline or disabled
+  --runs_dir DIR                  folder of all runs; default: runs
+  --ckpt_path FILE                checkpoint to go on from, or to test, in place of the run's own
+
+  --print_config      print the configuration with all defaults, and stop
+  --help=all          list every setting, those of Lightning's trainer included
+"""
+
+WHAT = {
+    "fit": "Trains an experiment; goes on where it was interrupted.",
+    "test": "Ranks the test split by the best checkpoint, once.",
+    "validate": "Prints the metrics of the best checkpoint on val.",
+    "run": "Trains an experiment, then tests it; goes on where it was interrupted.",
+}
 
 
-def run(words: list[str]) -> None:
+def run(argv: list[str]) -> None:
     """Runs the command.
 
     Args:
-        words: its options, without its name.
+        argv: "fit", "test", "validate" or "run", and its options.
 
     Raises:
-        InputError: if there is no such experiment.
-        SystemExit: if the training or the test fails, with a line that says so.
+        InputError: for anything wrong with the options, the configuration or the files that they name.
     """
-    parser = CommandParser(
-        "fgsbir run",
-        "Trains and tests one experiment; goes on where it was interrupted.",
-        "All other options are settings, as of fgsbir fit: --trainer.max_epochs=2, --runs_dir=elsewhere.",
-    )
-    parser.add_argument("--experiment", required=True, help="e.g. proposed, or a file such as my/experiment.yaml")
-    parser.add_argument("--dataset", help="folder of experiments, e.g. chair_v2; default: embedded")
-    parser.add_argument("--recipe", help="modern or paper; default: modern")
-    parser.add_argument("--seed", type=int, help="default: that of the experiment, mostly 0")
-    parser.add_argument("--experiments", help="folder of all experiments; default: experiments")
-    options, settings = parser.parse_known_args(words)
-    parameters: Parameters = {name: value for name, value in vars(options).items() if value is not None}
-    fit = fit_words(parameters) + settings
-    if not sys.stdout.isatty():
-        fit += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
-    if (backbone := backbone_words(fit)) is not None:
-        _stage("fit", backbone, os.environ)
-    _stage("fit", fit, os.environ)
-    if is_first_process():
-        alone = {name: value for name, value in os.environ.items() if not name.startswith(_OF_A_LAUNCHER)}
-        _stage("test", [*fit, *_ALONE], alone)
+    name, *options = argv
+    if "-h" in options or "--help" in options:
+        print(HELP.format(name=name, what=WHAT[name]), end="")
+        return
+    if "--help=all" in options:
+        from fgsbir.runs.training import print_help
 
+        print_help()
+        return
+    only_print = "--print_config" in options
+    settings = Settings.parse([option for option in options if option != "--print_config"])
+    if not (settings.files or settings.system or settings.experiment):
+        fix = f"use --system, --experiment or --config: fgsbir {name} --system proposed --dataset embedded"
+        raise InputError(f"fgsbir {name}", "no experiment is named", fix)
+    checkpoint = dict(settings.values).get("ckpt_path")
+    resolved = resolve(settings)
+    if name != "validate" and not only_print and resolved.report_done():
+        return
 
-def _stage(name: str, words: list[str], environment: Mapping[str, str]) -> None:
-    """Runs one of LightningCLI's commands in a process of its own, so that its end frees all that it holds."""
-    process = start(fgsbir(name, *words), environment)
-    try:
-        status = process.wait()
-    except KeyboardInterrupt:  # the child has it too
-        process.wait()
-        raise SystemExit(130) from None
-    if status:
-        reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        raise SystemExit(f"{FAILED}{name} failed: {reason}")
+    from fgsbir.runs import training  # here: torch is slow to load, and a mistake above should not wait for it
+
+    if only_print:
+        training.print_config(resolved)
+    else:
+        training.run(resolved, STAGES[name], None if checkpoint is None else Path(str(checkpoint)))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +18,17 @@ from fgsbir.sweep.spec import Sweep, load_sweep
 from fgsbir.sweep.state import state_of, summary, table
 
 
-def run(words: list[str]) -> None:
+def run(argv: list[str]) -> None:
     """Runs the command.
 
     Args:
-        words: its options, without its name.
+        argv: "sweep" and its options.
 
     Raises:
         InputError: if the sweep or one of its experiments is not right; then nothing was started.
         SystemExit: 1 if a run failed, 130 after Ctrl-C.
     """
-    options = _options(words)
+    options = _options(argv[1:])
     overrides: dict[str, Sequence[Any]] = {}
     for name, text in (("dataset", options.dataset), ("recipe", options.recipe)):
         if text:
@@ -41,10 +38,11 @@ def run(words: list[str]) -> None:
     for name, value in (_setting("--set", text) for text in options.set):
         overrides[name] = [value]
     for name in ("runs_dir", "experiments"):
-        overrides[name] = [str(getattr(options, name))]
+        if getattr(options, name) is not None:
+            overrides[name] = [str(getattr(options, name))]
     try:
         sweep = load_sweep(options.file, overrides)
-        plan = make_plan(sweep, options.runs_dir, _locate)
+        plan = make_plan(sweep, options.runs_dir)
         if options.action == "status" or options.dry_run:
             _print(plan, options.dry_run)
         else:
@@ -91,7 +89,7 @@ def _print(plan: Plan, with_commands: bool) -> None:
                 print(f"  fgsbir run {' '.join(run.arguments)}")
 
 
-def _options(words: list[str]) -> argparse.Namespace:
+def _options(argv: list[str]) -> argparse.Namespace:
     description = "Runs all experiments of a sweep file; those that are finished are skipped, interrupted ones go on."
     parser = CommandParser("fgsbir sweep", description)
     parser.add_argument("action", choices=("run", "status"), help="run it, or tell how far it is")
@@ -106,9 +104,9 @@ def _options(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--slurm", action="append", default=[], metavar="NAME=VALUE", help="of sbatch: time=240")
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="folder of all runs; default: %(default)s")
-    parser.add_argument("--experiments", type=Path, default=Path("experiments"), help="folder; default: %(default)s")
+    parser.add_argument("--experiments", type=Path, help="folder of experiments; default: those that come with fgsbir")
     parser.add_argument("--dry-run", action="store_true", help="show the runs and their states, and start none")
-    options = parser.parse_args(words)
+    options = parser.parse_args(argv)
     if options.slots is not None and options.slots < 1:
         raise InputError("--slots", f"{options.slots} is not positive", "use 1 or more")
     return options
@@ -126,17 +124,3 @@ def _seeds(text: str) -> list[int]:
         return [int(seed) for seed in text.split(",")]
     except ValueError:
         raise InputError("--seeds", f"'{text}' is not a list of whole numbers", "use e.g. 0,1,2") from None
-
-
-def _locate(words: list[list[str]]) -> list[tuple[str, str]]:
-    """The folders of runs, found in a process of its own: this one never loads the training code."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_located, words).result()
-
-
-def _located(words: list[list[str]]) -> list[tuple[str, str]]:
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        from fgsbir.runs.training import locate
-
-        found = [locate(run) for run in words]
-    return [(str(folder.path), str(training.path)) for folder, training in found]

@@ -13,7 +13,8 @@ from fgsbir.errors import InputError
 from fgsbir.metrics.on_the_fly import DrawingRanks, DrawingScores, drawing_scores
 from fgsbir.metrics.ranking import IntArray, Ranking, accuracy_at
 from fgsbir.report.cells import label_of, stem_of_experiment, title_of
-from fgsbir.runs.folder import Result, RunFolder, find_runs
+from fgsbir.runs.folder import RunFolder, find_runs
+from fgsbir.runs.result import Result
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from fgsbir.report.run_tables import (
     region_table,
 )
 from fgsbir.report.table import Table
-from fgsbir.runs.folder import Result
+from fgsbir.runs.result import Result
 from fgsbir.visualization.curves import Curve, drawing_figure, inline, region_figure, training_figure, write_figure
 from fgsbir.visualization.gallery import Query, Shown, build_gallery
 from fgsbir.visualization.trees import HierarchyView, build_hierarchy

@@ -13,7 +13,7 @@ from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import region_curve
 from fgsbir.report.paper_tables import accuracy, chance, facts
 from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
-from fgsbir.runs.folder import Result
+from fgsbir.runs.result import Result
 
 
 def cost_table(dataset: Dataset, recipe: str) -> Table | None:

@@ -19,19 +19,16 @@ from __future__ import annotations
 
 import csv
 import fcntl
-import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
-from pathlib import Path, PurePath
-from types import UnionType
-from typing import IO, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,188 +39,11 @@ from fgsbir.files import atomic_write
 from fgsbir.metrics.on_the_fly import DrawingRanks, load_drawing_ranks, save_drawing_ranks
 from fgsbir.metrics.ranking import Ranking, load_ranking, save_ranking
 from fgsbir.runs.environment import environment
+from fgsbir.runs.result import Result
 
 T = TypeVar("T")
 
 THUMBNAIL_SIZE = 96
-
-IGNORED_KEYS = frozenset(
-    {
-        "config",
-        "seed_everything",  # in the folder's name
-        "experiment",  # in the path
-        "trained_as",
-        "ckpt_path",
-        "runs_dir",
-        "wandb",
-        "compile",
-        "trainer.accelerator",
-        "trainer.devices",
-        "trainer.num_nodes",
-        "trainer.strategy",
-        "trainer.logger",
-        "trainer.log_every_n_steps",
-        "trainer.default_root_dir",
-        "trainer.enable_progress_bar",
-        "trainer.enable_model_summary",
-        "trainer.profiler",
-    }
-)
-"""Dotted keys, from the top of a configuration, that do not change a result."""
-
-IGNORED_NAMES = frozenset(
-    {"root", "cache_dir", "dirpath", "num_workers", "workers", "pin_memory", "persistent_workers", "prefetch_factor"}
-)
-"""Names that do not change a result wherever they stand."""
-
-_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Short name of a configuration: equal for two that must give the same result, on any machine.
-
-    Folders, devices, workers, logging and the seed are left out (`IGNORED_KEYS`, `IGNORED_NAMES`), of a
-    weights file or an absolute path only the last name counts, and neither the order of keys nor the
-    spelling of a number matters.
-
-    Args:
-        config: the resolved configuration, defaults included, as nested plain containers.
-
-    Returns:
-        8 hexadecimal digits.
-
-    Raises:
-        TypeError: for a value that is no plain container, string, number, path or None.
-
-    Example:
-        >>> config_hash({"lr": 1e-4, "steps": 2}) == config_hash({"steps": 2.0, "lr": 0.0001, "wandb": {"mode": "off"}})
-        True
-    """
-    data = config.get("data")
-    if isinstance(data, Mapping) and "seed" in data:  # it follows seed_everything
-        config = {**config, "data": {**data, "seed": 0}}
-    text = json.dumps(_canonical(config), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _canonical(value: Any, key: str = "") -> Any:
-    """`value`, found at the dotted `key`, in the one form that is hashed."""
-    name = key.rpartition(".")[2]
-    match value:
-        case Mapping():
-            items = ((str(k), f"{key}.{k}" if key else str(k), v) for k, v in value.items())
-            return {
-                k: _canonical(v, full) for k, full, v in items if full not in IGNORED_KEYS and k not in IGNORED_NAMES
-            }
-        case list() | tuple():
-            return [_canonical(item, key) for item in value]
-        case os.PathLike() | str():
-            text = os.fspath(value)
-            if _SCIENTIFIC.fullmatch(text):  # YAML 1.1 reads 1e-4 as a string
-                return _canonical(float(text))
-            path = PurePath(text)
-            return path.name if name.endswith("weights") or path.is_absolute() else text
-        case float() if value.is_integer():
-            return int(value)
-        case _:
-            return value
-
-
-@dataclass(frozen=True)
-class Result:
-    """The figures of a finished run.
-
-    Attributes:
-        system: e.g. "proposed".
-        dataset: e.g. "chair_v2".
-        experiment: the experiment file's name, e.g. "chair_v2/proposed".
-        recipe: "paper" or "modern".
-        seed: of the run.
-        n_test: number of test queries.
-        n_gallery: number of test photos.
-        split_hash: of the test split's ids; accuracies compare only where it is equal.
-        acc1: percent, as acc5 and acc10.
-        acc5: percent.
-        acc10: percent.
-        mean_rank: from 1.
-        mrr: mean reciprocal rank, in (0, 1].
-        val_acc1: of the checkpoint tested, percent; None if it was not validated.
-        best_epoch: of the checkpoint tested, from 0; None if it was not trained here.
-        train_seconds: wall time; None if it was not trained here.
-        test_seconds: wall time.
-        parameters: number of trainable parameters.
-        commit: of fgsbir; None outside a checkout.
-        config_hash: of the resolved configuration.
-        hardware: one line, of the machine of the test.
-        versions: of fgsbir and the packages that decide the result.
-        finished: UTC, ISO 8601.
-        all_parameters: frozen ones included. This and the next are None in a result of an earlier version.
-        sketch_flops: to encode a sketch of 10 strokes; `photo_flops`: a photo with the experiment's number of regions.
-        pair_flops: to match the two.
-        query_ms: time a test query, in milliseconds: to encode it, and to match it with the whole gallery.
-        peak_memory_mib: until the end of the test, of the GPU's tensors, else of the process.
-        train_hardware: one line, of the machine of the training, of its last part if it was resumed; None where it is
-            not known.
-    """
-
-    system: str
-    dataset: str
-    experiment: str
-    recipe: str
-    seed: int
-    n_test: int
-    n_gallery: int
-    split_hash: str
-    acc1: float
-    acc5: float
-    acc10: float
-    mean_rank: float
-    mrr: float
-    val_acc1: float | None
-    best_epoch: int | None
-    train_seconds: float | None
-    test_seconds: float
-    parameters: int
-    commit: str | None
-    config_hash: str
-    hardware: str
-    versions: dict[str, str]
-    finished: str
-    all_parameters: int | None = None
-    sketch_flops: int | None = None
-    photo_flops: int | None = None
-    pair_flops: int | None = None
-    query_ms: float | None = None
-    peak_memory_mib: float | None = None
-    train_hardware: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures by name, in the order above."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Result:
-        """Builds a result from what `to_dict` gave, now or in an earlier version; names it does not know are left out.
-
-        Raises:
-            ValueError: naming the figure that is missing or of the wrong type.
-        """
-        hints = get_type_hints(cls)
-        for field in fields(cls):
-            if field.name not in data:
-                if field.default is MISSING:
-                    raise ValueError(f"'{field.name}' is missing")
-            elif not _fits(data[field.name], hints[field.name]):
-                raise ValueError(f"'{field.name}' is {data[field.name]!r}")
-        return cls(**{name: data[name] for name in hints if name in data})
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether `value` is of the type `hint`; an integer is a float, a truth value is no number."""
-    if isinstance(hint, UnionType):
-        return any(_fits(value, part) for part in get_args(hint))
-    kind = get_origin(hint) or hint
-    return isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
 
 
 class Thumbnails(NamedTuple):
@@ -247,11 +67,6 @@ class RunFolder:
     """
 
     path: Path
-
-    @classmethod
-    def locate(cls, runs_dir: Path, experiment: str, config: Mapping[str, Any], seed: int) -> RunFolder:
-        """The folder of a configuration and seed."""
-        return cls(runs_dir / experiment / f"{config_hash(config)}-s{seed}")
 
     @property
     def config(self) -> Path:
@@ -449,6 +264,15 @@ class RunFolder:
             with atomic_write(path, "w") as file:
                 file.write(os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4))
         return _read_text(path)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Saves the resolved configuration.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        with atomic_write(self.config, "w") as file:
+            file.write(yaml.safe_dump(dict(config), sort_keys=False))
 
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration.

@@ -19,9 +19,11 @@ from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.metrics.cost import STROKES, measure, peak_memory
 from fgsbir.metrics.ranking import Ranking, summarise
+from fgsbir.runs.config import ResolvedRun
 from fgsbir.runs.environment import git_commit, hardware, versions
-from fgsbir.runs.folder import THUMBNAIL_SIZE, Result, RunFolder
+from fgsbir.runs.folder import THUMBNAIL_SIZE
 from fgsbir.runs.loading import read_checkpoint
+from fgsbir.runs.result import Result
 from fgsbir.systems.base import System
 from fgsbir.systems.explanation import Explainable
 
@@ -33,17 +35,11 @@ class RunRecorder(Callback):
     """Writes configuration and environment at the start, figures at every epoch, and the result after the test.
 
     Args:
-        run: where to.
-        config: the resolved configuration as YAML.
-        experiment: name of the experiment, e.g. "chair_v2/proposed".
-        recipe: "paper", "modern" or "none".
-        seed: of the run.
-        config_hash: of the configuration.
+        resolved: the run.
     """
 
-    def __init__(self, run: RunFolder, config: str, experiment: str, recipe: str, seed: int, config_hash: str) -> None:
-        self.run, self.config = run, config
-        self.experiment, self.recipe, self.seed, self.config_hash = experiment, recipe, seed, config_hash
+    def __init__(self, resolved: ResolvedRun) -> None:
+        self.resolved, self.run = resolved, resolved.folder
         self.train_seconds = 0.0
         self._since = 0.0
 
@@ -68,8 +64,7 @@ class RunRecorder(Callback):
 
     def _save_config(self) -> None:
         if not self.run.config.exists():
-            with atomic_write(self.run.config) as file:
-                file.write(self.config.encode())
+            self.run.write_config(self.resolved.config)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
@@ -128,9 +123,9 @@ class RunRecorder(Callback):
             Result(
                 system=pl_module.name,
                 dataset=data.records.name,
-                experiment=self.experiment,
-                recipe=self.recipe,
-                seed=self.seed,
+                experiment=str(self.resolved.config["experiment"]),
+                recipe=str(self.resolved.config["recipe"]),
+                seed=self.resolved.seed,
                 n_test=len(ranking.query_ids),
                 n_gallery=len(ranking.gallery_ids),
                 split_hash=data.records.split_hash("test"),
@@ -139,7 +134,7 @@ class RunRecorder(Callback):
                 test_seconds=round(seconds, 3),
                 parameters=sum(p.numel() for p in pl_module.parameters() if p.requires_grad),
                 commit=git_commit(),
-                config_hash=self.config_hash,
+                config_hash=self.resolved.hash,
                 hardware=hardware(),
                 versions=versions(),
                 finished=datetime.now(UTC).isoformat(timespec="seconds"),

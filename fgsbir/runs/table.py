@@ -9,7 +9,8 @@ from typing import Any
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.runs.folder import Result, find_runs
+from fgsbir.runs.folder import find_runs
+from fgsbir.runs.result import Result
 
 Row = dict[str, Any]
 

@@ -1,304 +1,283 @@
-"""`fgsbir fit|validate|test|predict`: LightningCLI, with one folder a run."""
+"""Fit, validate and test: a resolved run is trained and tested in this process."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
-import shlex
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from jsonargparse import ArgumentError
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 import fgsbir.data.datasets
+import fgsbir.losses
 import fgsbir.regions.box_file
 import fgsbir.regions.selective_search
-import fgsbir.systems  # noqa: F401  (their short class names can then be used in configs)
+import fgsbir.regions.view_hierarchy
+import fgsbir.systems  # noqa: F401  (the short names of their classes can then be used in configs)
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.errors import InputError
-from fgsbir.runs.config import backbone_words, load_experiment
+from fgsbir.runs.config import Config, ResolvedRun
 from fgsbir.runs.environment import is_first_process
-from fgsbir.runs.folder import RunFolder, config_hash
 from fgsbir.runs.loading import load_backbone, read_checkpoint
 from fgsbir.runs.recorder import RunRecorder
 from fgsbir.runs.wandb_logger import WandbOptions, close_run, log_test, open_run
-from fgsbir.sweep.process import fgsbir as command_line
-from fgsbir.sweep.process import start
 from fgsbir.systems.base import System
 
 if TYPE_CHECKING:
     from wandb import Run
 
+Stage = Literal["fit", "validate", "test"]
+
 
 class FgsbirCLI(LightningCLI):
-    """LightningCLI that gives every run a folder of its own and goes on where a run stopped.
+    """LightningCLI over a full configuration: it checks every setting and builds trainer, system and data.
 
     Args:
-        words: the command and its options; the command has run when the object is made.
+        config: of a run, or nothing, for the help alone.
     """
 
-    folder: RunFolder
-    """Of the run."""
-    training: RunFolder
-    """Where its checkpoints are: another one's where an experiment differs from that in its test alone."""
-    backbone: RunFolder | None = None
-    """Of the training whose backbone is taken over."""
-
-    def __init__(self, words: list[str]) -> None:
-        name = words[0]
-        self.backbone_words = backbone_words(words[1:])
-        with ExitStack() as self.held:  # the lock of the folder
+    def __init__(self, config: Config) -> None:
+        with _one_line_errors():
             super().__init__(
                 System,
                 SketchPhotoDataModule,
                 subclass_mode_model=True,
                 save_config_callback=None,
-                auto_configure_optimizers=False,
                 seed_everything_default=0,
-                parser_kwargs={"exit_on_error": False, name: {"exit_on_error": False}},
+                parser_kwargs={"exit_on_error": False},
                 trainer_defaults={"log_every_n_steps": 10},
-                args=[name, *_with_bases(words[1:])],
+                args=config,
+                run=False,
+                load_from_checkpoint_support=False,  # a System brings its own
             )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what stands beside trainer, model and data."""
-        parser.add_argument("--experiment", type=str, default="custom", help="the run's folder, e.g. chair_v2/proposed")
-        parser.add_argument("--recipe", type=str, default="custom", help="name of the training recipe, for tables")
-        trained_as = "experiment whose training this one shares: it differs in data.test_detail alone"
+        parser.add_argument("--experiment", type=str, default="custom", help="Name of the run's folder.")
+        parser.add_argument("--recipe", type=str, default="custom", help="Name of the training recipe, for tables.")
+        trained_as = "Experiment whose training this one shares: the two differ in `data.test_detail` alone."
         parser.add_argument("--trained_as", type=str | None, default=None, help=trained_as)
-        backbone_from = "experiment whose trained backbone this one takes over: one on the same dataset, or a file"
-        parser.add_argument("--backbone_from", type=str | None, default=None, help=backbone_from)
-        parser.add_argument("--experiments", type=str, default="experiments", help="folder of all experiments")
-        parser.add_argument("--runs_dir", type=str, default="runs", help="folder of all runs")
-        parser.add_argument("--compile", type=bool, default=False, help="compile the encoders for training")
+        backbone_from = "Experiment on the same dataset, or file, whose trained backbone this one takes over."
+        parser.add_argument("--backbone_from", type=dict | str | None, default=None, help=backbone_from)
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
+        parser.add_argument("--compile", type=bool, default=False, help="Whether to compile the encoders for training.")
         parser.add_class_arguments(WandbOptions, "wandb")
         parser.link_arguments("seed_everything", "data.seed")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses our words, whatever the process was started with."""
-        self.config = parser.parse_args(args)
+        """Checks the configuration, whatever the process was started with."""
+        self.config = parser.parse_object(args)
 
-    def before_instantiate_classes(self) -> None:
-        """Finds the run's folder, and stops here if there is nothing left to do."""
-        self.find_folders()
-        self._leave_if_done()
-        if self.subcommand == "fit" and self.training != self.folder:
-            # The training is that of the other experiment, to the last setting.
-            config = self.config[self.subcommand]
-            config.experiment, config.trained_as, config.data.test_detail = config.trained_as, None, "full"
-            self.find_folders()
-            self._leave_if_done()
-        self.recorder = RunRecorder(
-            self.folder,
-            yaml.safe_dump(self.settings, sort_keys=False),
-            str(self.settings["experiment"]),
-            str(self.settings["recipe"]),
-            self.seed,
-            config_hash(self.settings),
-        )
-
-    def find_folders(self) -> None:
-        """Resolves the settings, and finds the run's folder and that of its training, mostly the same."""
-        config = self.config[self.subcommand]
-        parser = self._parser(self.subcommand)
-        self.settings = yaml.safe_load(
-            parser.dump(config, skip_none=False, skip_validation=True, skip_link_targets=False)
-        )
-        for key in ("config", "ckpt_path", "weights_only", "return_predictions", "verbose", "experiments"):
-            self.settings.pop(key, None)
-        del self.settings["backbone_from"]
-        if self.backbone_words is not None:
-            self.backbone, _ = locate(self.backbone_words)
-            experiment = self.backbone.path.relative_to(self.settings["runs_dir"]).parent
-            self.settings["backbone_from"] = f"{experiment}/{self.backbone.path.name.rpartition('-s')[0]}"
-        self.seed = int(config.seed_everything)
-        precision = str(config.trainer.precision)
-        if precision.endswith("-true") and not precision.startswith(("32", "64")):
-            problem = f"'{precision}' would rank photos by rounded distances"
-            raise InputError("trainer.precision", problem, "use bf16-mixed or 16-mixed, which match in float32")
-        self.folder = self.training = self._locate("experiment", self.settings)
-        if config.trained_as is not None:
-            full = {**self.settings, "data": {**self.settings["data"], "test_detail": "full"}}
-            self.training = self._locate("trained_as", full)
-
-    def _locate(self, name: str, settings: dict[str, Any]) -> RunFolder:
-        """The folder of an experiment that is named in the settings."""
-        experiment = str(settings[name])
-        if Path(experiment).is_absolute() or ".." in Path(experiment).parts:
-            raise InputError(name, f"'{experiment}' leads out of the runs folder", "use e.g. chair_v2/proposed")
-        return RunFolder.locate(Path(settings["runs_dir"]), experiment, settings, self.seed)
-
-    def _leave_if_done(self) -> None:
-        if self.subcommand in ("fit", "test") and self.folder.is_done:
-            result = self.folder.read_result()
-            print(
-                f"{self.folder.path}: done, nothing to do: {result.system} acc@1 {result.acc1:.2f}, "
-                f"acc@10 {result.acc10:.2f} on {result.n_test} sketches of {result.dataset}"
-            )
-            raise SystemExit(0)
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The trainer with our callbacks, folder and loggers."""
-        config = self.config_init[self.subcommand]
-        if self.subcommand == "fit" and config.compile:
-            self.model.compile_encoders()
-        self._claim(config)
-        folder: Any = {"dirpath": self.folder.checkpoints, "enable_version_counter": False}
-        # Of a few dozen queries acc@1 takes few values, and which epoch has the highest is luck; MRR uses every rank.
-        best = ModelCheckpoint(filename="best", monitor="val/mrr", mode="max", **folder)
-        # Behind `best`, whose score it then holds for a resumed run.
-        last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **folder)
-        return super().instantiate_trainer(
-            callbacks=[*(config.trainer.callbacks or []), self.recorder, best, last],
-            logger=False,  # see before_fit
-            default_root_dir=str(self.folder.path),
-            **kwargs,
-        )
-
-    def before_fit(self) -> None:
-        """Logs to Weights & Biases if it is installed and wanted."""
-        if self._wandb_wanted():
-            self.trainer.logger = WandbLogger(experiment=self._wandb_run(), save_dir=self.folder.path)
-
-    def before_test(self) -> None:
-        """Finds out before the test whether W&B can be reached."""
-        self.wandb_run = self._wandb_run() if self._wandb_wanted() else None
-
-    def after_test(self) -> None:
-        """Logs what the test left."""
-        if self.wandb_run is not None:
-            log_test(self.wandb_run, self.folder)
-
-    def _wandb_wanted(self) -> bool:
-        config = self.config_init[self.subcommand]
-        return config.wandb.resolved_mode != "disabled" and not config.trainer.fast_dev_run
-
-    def _wandb_run(self) -> Run | None:
-        """The W&B run of this folder, in the one process that logs."""
-        if not self.trainer.is_global_zero:
-            return None
-        config, records = self.config_init[self.subcommand], self.datamodule.records
-        what = {
-            **{key: value for key, value in self.settings.items() if key not in ("wandb", "runs_dir")},
-            "system": self.model.name,
-            "dataset": records.name,
-            "seed": self.seed,
-            "split_hash": records.split_hash("test"),
-            "config_hash": config_hash(self.settings),
-        }
-        tags = [records.name, str(config.recipe), f"seed {self.seed}"]
-        return open_run(self.folder, str(config.experiment), config.wandb, what, tags)
-
-    def _claim(self, config: Any) -> None:
-        """Makes sure that no other process works on the run, and finds the checkpoint to go on from.
-
-        Another process that does is waited for, and what it finished is not done again.
-
-        Raises:
-            InputError: if a system is to be evaluated that was never trained, or the checkpoint is damaged.
-        """
-        fits = self.subcommand == "fit"
-        checkpoint = self.training.last_checkpoint if fits else self.training.best_checkpoint
-        trained = any(p.requires_grad for p in self.model.parameters())
-        if fits and not trained:
-            print(f"{self.folder.path}: {self.model.name} has nothing to train; fgsbir test is enough")
-            raise SystemExit(0)
-        if trained and not fits and config.ckpt_path is None and not checkpoint.exists():
-            raise InputError(
-                self.training.path, "this run has no checkpoint", "train it first: fgsbir fit with the same settings"
-            )
-        if self.subcommand in ("fit", "test") and is_first_process():  # it answers for all
-            self.held.enter_context(self.folder.lock())
-            self._leave_if_done()
-            if self.training != self.folder:
-                self.folder.copy_training(self.training)
-            if fits and self.backbone is not None and not checkpoint.exists() and not config.trainer.fast_dev_run:
-                self._take_over_backbone(self.backbone)
-        if config.ckpt_path is None and checkpoint.exists():
-            config.ckpt_path = str(checkpoint)
-        if config.ckpt_path is not None and (given := Path(str(config.ckpt_path))).is_file():
-            read_checkpoint(given, "delete it: the training then begins anew" if fits else None)
-
-    def _take_over_backbone(self, run: RunFolder) -> None:
-        """Loads the backbone of the best checkpoint of another training, which is first made if it is missing.
-
-        With several processes this is the first one, from which the others get their weights.
-        """
-        words = self.backbone_words or []
-        if not run.is_trained:
-            command = f"fgsbir fit {shlex.join(words)}"
-            if int(os.environ.get("SLURM_NTASKS", "1")) > 1 or "TORCHELASTIC_RUN_ID" in os.environ:
-                raise InputError(run.path, "the backbone to take over is not trained", f"run: {command}")
-            print(f"{self.folder.path}: training its backbone first: {command}", flush=True)
-            if status := start(command_line("fit", *words), os.environ).wait():
-                raise InputError(run.path, f"training the backbone failed, exit status {status}", f"run: {command}")
-        load_backbone(self.model, run)
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer | None:  # type: ignore[override]
+        """The trainer, once it is known what watches it; none before."""
+        return super().instantiate_trainer(**kwargs) if kwargs else None
 
 
-class _Located(Exception):
-    """Ends a command line whose run folder is found."""
+class SettingsParser(FgsbirCLI):
+    """The parser of all settings, Lightning's included; builds nothing."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses nothing yet."""
+        self.config = parser.get_defaults()
+
+    def instantiate_classes(self) -> None:
+        """Builds nothing."""
 
 
-class _Locator(FgsbirCLI):
-    """Finds the run's folder and does nothing else."""
-
-    def before_instantiate_classes(self) -> None:
-        """Leaves with the folders."""
-        self.find_folders()
-        raise _Located(self.folder, self.training)
-
-
-def run(words: list[str]) -> None:
-    """Runs one of LightningCLI's commands.
-
-    Args:
-        words: the command and its options.
+def print_config(resolved: ResolvedRun) -> None:
+    """Prints a configuration with all defaults, Lightning's included.
 
     Raises:
-        InputError: for anything wrong with the options, the configuration or the files that they name.
+        InputError: if a setting does not exist or is of the wrong type.
     """
+    parser = SettingsParser({}).parser
+    with _one_line_errors():
+        print(parser.dump(parser.parse_object(resolved.config), skip_none=False), end="")
+
+
+def print_help() -> None:
+    """Prints every setting, those of Lightning's trainer included."""
+    SettingsParser({}).parser.print_help()
+
+
+def run(resolved: ResolvedRun, stages: Sequence[Stage] = ("fit", "test"), ckpt_path: Path | None = None) -> None:
+    """Takes a run through its stages; what is done already is not done again.
+
+    Args:
+        resolved: the run.
+        stages: any of "fit", "validate" and "test".
+        ckpt_path: checkpoint to go on from, or to test, in place of the run's own.
+
+    Raises:
+        InputError: for a setting that does not exist, files that cannot be read, or a test without a training.
+    """
+    if "validate" not in stages and resolved.report_done():
+        return
     keep_freed_memory()
     failed = True
     try:
-        _command(FgsbirCLI, words)
+        for stage in stages:
+            if stage == "fit":
+                _fit(resolved.trained, ckpt_path)
+            else:
+                _evaluate(resolved, stage, ckpt_path)
         failed = False
     finally:
         close_run(failed)
 
 
-def locate(words: list[str]) -> tuple[RunFolder, RunFolder]:
-    """The folder that a run would have.
+class _Session:
+    """A stage of a run: trainer, system and data, built anew, and the folder that they write to."""
 
-    Args:
-        words: options of `fgsbir fit`.
+    def __init__(self, resolved: ResolvedRun, stage: Stage) -> None:
+        self.resolved, self.folder = resolved, resolved.folder
+        self.cli = FgsbirCLI(_watched(resolved.config, self.folder.path))
+        self.settings = self.cli.config_init
+        self.system, self.data = self.cli.model, self.cli.datamodule
+        assert isinstance(self.system, System)
+        assert isinstance(self.data, SketchPhotoDataModule)
+        if stage == "fit" and self.settings.compile:
+            self.system.compile_encoders()
+        checkpoints: dict[str, Any] = {"dirpath": self.folder.checkpoints, "enable_version_counter": False}
+        # Of a few dozen queries acc@1 takes few values, and which epoch has the highest is luck; MRR uses every rank.
+        best = ModelCheckpoint(filename="best", monitor="val/mrr", mode="max", **checkpoints)
+        # Behind `best`, whose score it then holds for a resumed run.
+        last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **checkpoints)
+        recorder = RunRecorder(resolved)
+        trainer = self.cli.instantiate_trainer(
+            callbacks=[*(self.settings.trainer.callbacks or []), recorder, best, last],
+            logger=_loggers(self.settings.trainer.logger, self.folder.path),
+            default_root_dir=str(self.folder.path),
+        )
+        assert trainer is not None
+        self.trainer = trainer
 
-    Returns:
-        The run's folder, and the one of its training: another where the experiment is `trained_as` another one.
+    @property
+    def learns(self) -> bool:
+        """Whether the system has anything to train."""
+        return any(p.requires_grad for p in self.system.parameters())
 
-    Raises:
-        InputError: for anything wrong with the options.
-    """
-    try:
-        _command(_Locator, ["fit", *words])
-    except _Located as found:
-        folder, training = found.args
-    return folder, training
+    def open_wandb(self) -> Run | None:
+        """The W&B run of this folder, in the one process that logs; None where W&B is not wanted."""
+        options, config = self.settings.wandb, self.resolved.config
+        unwanted = options.resolved_mode == "disabled" or self.settings.trainer.fast_dev_run
+        if unwanted or not self.trainer.is_global_zero:
+            return None
+        records = self.data.records
+        what = {
+            **{key: value for key, value in config.items() if key not in ("wandb", "runs_dir")},
+            "system": self.system.name,
+            "dataset": records.name,
+            "seed": self.resolved.seed,
+            "split_hash": records.split_hash("test"),
+            "config_hash": self.resolved.hash,
+        }
+        tags = [records.name, str(config["recipe"]), f"seed {self.resolved.seed}"]
+        return open_run(self.folder, str(config["experiment"]), options, what, tags)
 
 
-def _command(cli: type[FgsbirCLI], words: list[str]) -> None:
-    try:
-        cli(words)
-    except ArgumentError as error:
-        raise InputError(f"fgsbir {words[0]}", _first_problem(str(error)), f"see fgsbir {words[0]} --help") from None
-    except ValueError as error:  # jsonargparse wraps what a class says of its arguments
-        raise _input_error(error) or error from None
+def _watched(config: Config, folder: Path) -> Config:
+    """A configuration without progress bars where nobody looks, and with a place for loggers that have none."""
+    trainer = dict(config["trainer"])
+    if not sys.stdout.isatty():
+        trainer = {"enable_progress_bar": False, "enable_model_summary": False, **trainer}
+    loggers = trainer.get("logger")
+    many = loggers if isinstance(loggers, list) else [loggers]
+    many = [_with_folder(logger, folder / "logs") for logger in many]
+    trainer["logger"] = many if isinstance(loggers, list) else many[0]
+    return {**config, "trainer": trainer}
+
+
+def _with_folder(logger: Any, folder: Path) -> Any:
+    """A logger of files that was given no folder writes to that of the run."""
+    node = {"class_path": logger} if isinstance(logger, str) else logger
+    if not isinstance(node, dict) or str(node.get("class_path")).rpartition(".")[2] not in (
+        "CSVLogger",
+        "TensorBoardLogger",
+    ):
+        return logger
+    return {**node, "init_args": {"save_dir": str(folder), **(node.get("init_args") or {})}}
+
+
+def _loggers(given: Any, folder: Path) -> list[Logger]:
+    """The user's loggers: `true` is a CSV file, `false` or nothing is none."""
+    if given is True:
+        return [CSVLogger(folder / "logs")]
+    return list(given) if isinstance(given, list) else [given] if given else []
+
+
+def _fit(resolved: ResolvedRun, ckpt_path: Path | None) -> None:
+    """Trains a run, from where it was interrupted; its backbone first, if it takes one over."""
+    folder, backbone = resolved.folder, resolved.backbone
+    session = _Session(resolved, "fit")
+    if not session.learns:
+        print(f"{folder.path}: {session.system.name} has nothing to train; fgsbir test is enough")
+        return
+    fast = bool(session.settings.trainer.fast_dev_run)
+    last = folder.last_checkpoint
+    if backbone is not None and not fast and not last.exists() and not backbone.folder.is_trained:
+        _train_backbone(resolved, backbone)
+        session = _Session(resolved, "fit")  # seeded anew: as if the backbone had been there
+    with ExitStack() as held:
+        if is_first_process():  # it answers for all
+            held.enter_context(folder.lock())
+            if resolved.report_done():
+                return
+            if backbone is not None and not last.exists() and not fast:
+                load_backbone(session.system, backbone.folder)
+        checkpoint = ckpt_path or (last if last.exists() else None)
+        if checkpoint is not None and checkpoint.is_file():
+            read_checkpoint(checkpoint, "delete it: the training then begins anew")
+        if (wandb_run := session.open_wandb()) is not None:
+            logger = WandbLogger(experiment=wandb_run, save_dir=folder.path)
+            session.trainer.loggers = [*session.trainer.loggers, logger]
+        session.trainer.fit(session.system, session.data, ckpt_path=checkpoint and str(checkpoint), weights_only=True)
+
+
+def _train_backbone(resolved: ResolvedRun, backbone: ResolvedRun) -> None:
+    """Trains the run whose backbone another one takes over."""
+    if int(os.environ.get("SLURM_NTASKS", "1")) > 1 or "TORCHELASTIC_RUN_ID" in os.environ:
+        fix = f"run: fgsbir fit --experiment {backbone.config['experiment']} with the same settings, in one process"
+        raise InputError(backbone.folder.path, "the backbone to take over is not trained", fix)
+    print(f"{resolved.folder.path}: training its backbone first: {backbone.folder.path}", flush=True)
+    _fit(backbone, None)
+
+
+def _evaluate(resolved: ResolvedRun, stage: Literal["validate", "test"], ckpt_path: Path | None) -> None:
+    """Validates or tests the best checkpoint of a run."""
+    folder, trained = resolved.folder, resolved.trained.folder
+    session = _Session(resolved, stage)
+    best = trained.best_checkpoint
+    if session.learns and ckpt_path is None and not best.exists():
+        fix = "train it first: fgsbir fit with the same settings"
+        raise InputError(trained.path, "this run has no checkpoint", fix)
+    with ExitStack() as held:
+        if stage == "test" and is_first_process():
+            held.enter_context(folder.lock())
+            if resolved.report_done():
+                return
+            if resolved.training is not None:
+                folder.copy_training(trained)
+        checkpoint = ckpt_path or (best if best.exists() else None)
+        if checkpoint is not None and checkpoint.is_file():
+            read_checkpoint(checkpoint)
+        path = checkpoint and str(checkpoint)
+        if stage == "validate":
+            session.trainer.validate(session.system, session.data, ckpt_path=path, weights_only=True)
+            return
+        wandb_run = session.open_wandb()
+        session.trainer.test(session.system, session.data, ckpt_path=path, weights_only=True)
+        if wandb_run is not None:
+            log_test(wandb_run, folder)
 
 
 def keep_freed_memory() -> None:
@@ -315,34 +294,23 @@ def keep_freed_memory() -> None:
     mallopt(mmap_max, 0)
 
 
-def _with_bases(words: list[str]) -> list[str]:
-    """Merges each `--config` file with the files that it names under `base`.
-
-    An experiment file thus holds only what sets it apart.
-
-    Raises:
-        InputError: if a file is missing or not valid YAML.
-    """
-    out: list[str] = []
-    pending = iter(words)
-    for word in pending:
-        option, equals, value = word.partition("=")
-        if option not in ("--config", "-c"):
-            out.append(word)
-            continue
-        path = Path(value if equals else next(pending, ""))
-        out += ["--config", yaml.safe_dump(load_experiment(path), sort_keys=False)]
-    return out
-
-
-def _input_error(error: BaseException | None) -> InputError | None:
-    """The `InputError` that another exception was raised from, if there is one."""
-    while error is not None and not isinstance(error, InputError):
-        error = error.__cause__ or error.__context__
-    return error
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turns what jsonargparse says of a bad setting into an `InputError`."""
+    try:
+        yield
+    except (ArgumentError, TypeError, ValueError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):  # jsonargparse wraps what a class says
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
+            raise cause from None
+        if isinstance(error, ArgumentError):
+            raise InputError("fgsbir", _first_problem(str(error)), "see fgsbir fit --help=all") from None
+        raise
 
 
 def _first_problem(message: str) -> str:
-    """The line of jsonargparse's message that says what is wrong; the rest lists what else was tried."""
+    """The line of jsonargparse's message that tells what is wrong; the rest lists what else was tried."""
     lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
     return lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"

@@ -1,20 +1,25 @@
-"""The launcher for one machine: a process a run, as many at once as there are slots."""
+"""The launcher for one machine: a process a slot, which makes run after run."""
 
 from __future__ import annotations
 
 import os
+import pickle
+import select
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from fgsbir.errors import InputError
 from fgsbir.runs.environment import usable_cores, usable_memory_gib
+from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep.plan import PlannedRun
-from fgsbir.sweep.process import fgsbir, kill, start
-from fgsbir.sweep.state import progress, state_of
+from fgsbir.sweep.process import begin_log, end_log, kill, start_worker
+from fgsbir.sweep.state import DONE, progress, state_of
 
 GIB_A_RUN = 5
 """Memory that a training on a CPU may take, loader included; fewer runs are started at once where there is less."""
@@ -25,56 +30,100 @@ Slot = Mapping[str, str]
 """What one run at a time gets of the machine, as environment variables."""
 
 
-class Child(NamedTuple):
-    """A run that was started."""
+@dataclass
+class Worker:
+    """The process of a slot, and the run that it makes now.
 
-    run: PlannedRun
+    Attributes:
+        slot: share of the machine.
+        process: started with the first run, and again after one that failed.
+        run: what it makes; None between two runs.
+        since: when that began.
+    """
+
     slot: Slot
-    process: subprocess.Popen[bytes]
-    since: float
+    process: subprocess.Popen[bytes] | None = None
+    run: PlannedRun | None = None
+    since: float = 0.0
+
+    def begin(self, run: PlannedRun) -> None:
+        """Hands a run to the process."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = start_worker({**os.environ, **self.slot})
+        begin_log(run.folder.log, ["fgsbir", "run", *run.arguments])
+        assert self.process.stdin is not None
+        self.run, self.since = run, time.monotonic()
+        with suppress(BrokenPipeError):  # it died; `ended` finds out
+            pickle.dump((run.resolved, run.folder.log.absolute()), self.process.stdin)
+            self.process.stdin.flush()
+
+    def ended(self) -> bool:
+        """Whether the run has ended, with a line in its log if it took the process with it."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        assert self.run is not None
+        status = self.process.poll()
+        if select.select([self.process.stdout], [], [], 0)[0] and (answer := self.process.stdout.readline()):
+            if answer != DONE:  # then it ends itself
+                self.process.wait()
+            return True
+        if status is None:
+            return False
+        end_log(self.run.folder.log, status)
+        return True
+
+    def stop(self) -> None:
+        """Ends the process, and what it makes."""
+        if self.process is not None:
+            kill(self.process)
 
 
 def launch(runs: Sequence[PlannedRun], slots: Sequence[Slot]) -> None:
-    """Runs all, each in a process of its own, and returns when the last one has ended.
+    """Makes all runs, in a process a slot, and returns when the last one has ended.
 
-    Whatever ends this process ends its children too: Ctrl-C at once, anything else by the operating system. A run that
-    another launcher works on is left for later, and is then found to be finished.
+    A run that dies takes only itself. Whatever ends this process ends the others too: Ctrl-C at once, anything else by
+    the operating system. A run that another launcher works on, or whose training another slot makes, is left for later.
 
     Args:
         runs: those that are not finished.
         slots: what each run at a time gets; see `slots_of_machine`.
 
     Raises:
-        KeyboardInterrupt: when the children are ended.
+        KeyboardInterrupt: when the processes are ended.
     """
-    pending, free, active = list(runs), list(slots), list[Child]()
+    pending, workers = list(runs), [Worker(slot) for slot in slots]
     screen = Screen(len(runs))
     try:
-        while pending or active:
-            while pending and free:
-                run = next((run for run in pending if not _is_busy(run)), pending[0])
-                pending.remove(run)
-                slot = free.pop(0)
-                process = start(fgsbir("run", *run.arguments), {**os.environ, **slot}, run.folder.log)
-                active.append(Child(run, slot, process, time.monotonic()))
-                screen.started(run)
+        while pending or any(worker.run for worker in workers):
+            for worker in workers:
+                if worker.run is None and (run := _next(pending, [w.run for w in workers if w.run])) is not None:
+                    pending.remove(run)
+                    worker.begin(run)
+                    screen.started(run)
             time.sleep(POLL_SECONDS)
-            for child in [child for child in active if child.process.poll() is not None]:
-                active.remove(child)
-                free.append(child.slot)
-                screen.ended(child)
-            screen.show(active)
+            for worker in workers:
+                if worker.run is not None and worker.ended():
+                    screen.ended(worker.run, worker.since)
+                    worker.run = None
+            screen.show(workers)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on where it was")
         raise
     finally:
-        for child in active:
-            kill(child.process)
+        for worker in workers:
+            worker.stop()
 
 
-def _is_busy(run: PlannedRun) -> bool:
-    """Whether another process works on the run, or on its training."""
-    return run.folder.is_locked or run.training.is_locked
+def _next(pending: Sequence[PlannedRun], active: Sequence[PlannedRun]) -> PlannedRun | None:
+    """The first run that need not wait for another; if all must and nothing runs here, the first."""
+    trainings = set[Path]().union(*(run.unfinished for run in active))
+    free = [run for run in pending if not run.unfinished & trainings]
+    unlocked = (run for run in free if not any(map(_is_locked, (run.folder, *map(RunFolder, run.unfinished)))))
+    return next(unlocked, None if active or not pending else pending[0])
+
+
+def _is_locked(folder: RunFolder) -> bool:
+    return folder.is_locked
 
 
 def slots_of_machine(count: int | None, devices: int) -> Sequence[Slot]:
@@ -129,28 +178,29 @@ class Screen:
         if not self._live:
             print(f"started {run.label}", flush=True)
 
-    def ended(self, child: Child) -> None:
+    def ended(self, run: PlannedRun, since: float) -> None:
         """Notes how a run ended."""
         self.ends += 1
-        state = state_of(child.run)
-        seconds = time.monotonic() - child.since
+        state = state_of(run)
         self._clear()
-        print(f"[{self.ends}/{self.total}] {state.kind:7} {child.run.label}  {state.detail}  ({_clock(seconds)})")
+        seconds = time.monotonic() - since
+        print(f"[{self.ends}/{self.total}] {state.kind:7} {run.label}  {state.detail}  ({_clock(seconds)})")
         if state.kind == "failed":
-            print(f"          its log: {child.run.folder.log}")
+            print(f"          its log: {run.folder.log}")
         sys.stdout.flush()
         self._next = 0.0
 
-    def show(self, active: Sequence[Child]) -> None:
+    def show(self, workers: Sequence[Worker]) -> None:
         """Draws the live lines anew, once a second."""
         now = time.monotonic()
         if not self._live or now < self._next:
             return
         self._clear()
         width = shutil.get_terminal_size().columns - 1
-        for child in active:
-            said = progress(child.run.folder) or "starting"
-            print(f"  running {child.run.label}  {said}  ({_clock(now - child.since)})"[:width])
+        active = [(worker.run, worker.since) for worker in workers if worker.run is not None]
+        for run, since in active:
+            state = progress(run.folder) or "starting"
+            print(f"  running {run.label}  {state}  ({_clock(now - since)})"[:width])
         self._drawn, self._next = len(active), now + 1
         sys.stdout.flush()
 

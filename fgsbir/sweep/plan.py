@@ -1,40 +1,47 @@
-"""The plan of a sweep: its runs, each with its folder. It is written beside the runs."""
+"""The plan of a sweep: its runs, each resolved to its folder. It is written beside the runs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import fgsbir
 from fgsbir.files import atomic_write
-from fgsbir.runs.config import load_experiment
-from fgsbir.runs.environment import versions
+from fgsbir.runs.config import ResolvedRun, Settings, resolve
 from fgsbir.runs.folder import RunFolder
-from fgsbir.sweep.spec import Parameters, Sweep, arguments, fit_words
-
-Locate = Callable[[list[list[str]]], list[tuple[str, str]]]
-"""For the options of `fgsbir fit` of some runs: the folder of each, and that of its training."""
+from fgsbir.sweep.spec import Parameters, Sweep, arguments
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run and where it goes.
+    """A run of a sweep.
 
     Attributes:
-        parameters: what is run.
-        folder: the run's.
-        training: the folder of its training; another one where the experiment is trained as another.
+        parameters: what the sweep file gives it.
+        resolved: the run itself.
     """
 
     parameters: Parameters
-    folder: RunFolder
-    training: RunFolder
+    resolved: ResolvedRun
+
+    @property
+    def folder(self) -> RunFolder:
+        """Folder of the run."""
+        return self.resolved.folder
+
+    @property
+    def training(self) -> RunFolder:
+        """Folder of its training; another one where it shares that of another run."""
+        return self.resolved.trained.folder
+
+    @property
+    def unfinished(self) -> set[Path]:
+        """Folders of the unfinished trainings that it needs; of runs that share one, one had better wait."""
+        backbone = self.resolved.trained.backbone
+        needed = [self.training, *([backbone.folder] if backbone is not None else [])]
+        return {folder.path for folder in needed if not folder.is_trained}
 
     @property
     def label(self) -> str:
@@ -46,7 +53,7 @@ class PlannedRun:
 
     @property
     def arguments(self) -> list[str]:
-        """The options of `fgsbir run`."""
+        """The argv of `fgsbir run`."""
         return arguments(self.parameters)
 
 
@@ -62,15 +69,19 @@ class Plan:
 
     Attributes:
         name: of the sweep.
-        path: the file that holds the plan, whether or not it is written yet.
+        path: the file that the plan is written to.
         runs: those that train first, then those that only test what another one trained.
-        digest: of all that decides the folders.
     """
 
     name: str
     path: Path
     runs: list[PlannedRun]
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        """Names the set of runs, 16 hexadecimal digits."""
+        folders = sorted(str(run.folder.path) for run in self.runs)
+        return hashlib.sha256("\n".join(folders).encode()).hexdigest()[:16]
 
     def write(self) -> None:
         """Writes the plan as JSON.
@@ -93,52 +104,13 @@ class Plan:
             file.write(text + "\n")
 
 
-def make_plan(sweep: Sweep, runs_dir: Path, locate: Locate) -> Plan:
-    """Finds the folder of every run.
-
-    A folder is named by all settings, defaults of the code included, so to find it takes the training code, which is
-    slow to load. A plan that was written is therefore used again as long as nothing that decides the folders changed.
-
-    Args:
-        sweep: what to run.
-        runs_dir: the folder of all runs.
-        locate: asks the training code.
+def make_plan(sweep: Sweep, runs_dir: Path) -> Plan:
+    """Resolves every run of a sweep.
 
     Raises:
-        InputError: if an experiment is missing or a setting is wrong.
+        InputError: if an experiment is missing or a setting is misspelt.
     """
-    words = [fit_words(run) for run in sweep.runs]
-    digest = _digest(words)
     chosen = [{str(run[name]): None for run in sweep.runs if name in run} for name in ("dataset", "recipe")]
     path = runs_dir / "sweeps" / ("_".join([sweep.name, *("+".join(values) for values in chosen if values)]) + ".json")
-    known = _read(path)
-    if known.get("digest") == digest:
-        return Plan(sweep.name, path, [_planned(run, runs_dir) for run in known["runs"]], digest)
-    folders = [(RunFolder(Path(folder)), RunFolder(Path(training))) for folder, training in locate(words)]
-    runs = [PlannedRun(run, *found) for run, found in zip(sweep.runs, folders, strict=True)]
-    return Plan(sweep.name, path, sorted(runs, key=lambda run: run.folder != run.training), digest)
-
-
-def _planned(entry: dict[str, Any], runs_dir: Path) -> PlannedRun:
-    folder, training = (RunFolder(runs_dir / entry[name]) for name in ("folder", "training"))
-    return PlannedRun(entry["parameters"], folder, training)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A plan as it was written; nothing if there is none, or a damaged one."""
-    try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return plan if isinstance(plan, dict) else {}
-
-
-def _digest(words: list[list[str]]) -> str:
-    """Names all that decides the folders of runs: options, the files they name, and the code with its defaults."""
-    files = {word for run in words for option, word in pairwise(run) if option == "--config"}
-    inputs = [words, {file: load_experiment(Path(file)) for file in sorted(files)}, versions(), version("jsonargparse")]
-    digest = hashlib.sha256(json.dumps(inputs, default=str).encode())
-    package = Path(fgsbir.__file__).parent
-    for module in sorted(package.rglob("*.py")):
-        digest.update(module.relative_to(package).as_posix().encode() + b"\0" + module.read_bytes())
-    return digest.hexdigest()[:16]
+    runs = [PlannedRun(run, resolve(Settings.of(list(run.items())))) for run in sweep.runs]
+    return Plan(sweep.name, path, sorted(runs, key=lambda run: run.resolved.training is not None))

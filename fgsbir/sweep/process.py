@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from fgsbir.sweep.state import STARTED
+from fgsbir.sweep.state import FAILED, STARTED
 
 _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
@@ -35,16 +35,15 @@ def start(
     Args:
         command: the program and its options.
         environment: all its variables.
-        log: a file that its output is added to, and then it is a process group of its own, which a Ctrl-C at the
+        log: file that its output is added to, and then it is a process group of its own, which a Ctrl-C at the
             terminal does not reach; without one it shares output and group with this process.
         ignored: signals that neither it nor its children take notice of.
     """
+    prepare = _prepared(os.getpid(), ignored)
     if log is None:
-        return subprocess.Popen(command, env=environment, preexec_fn=_prepared(os.getpid(), ignored))
-    log.parent.mkdir(parents=True, exist_ok=True)
+        return subprocess.Popen(command, env=environment, preexec_fn=prepare)
+    begin_log(log, command)
     with log.open("ab") as file:
-        file.write(f"{STARTED}{shlex.join(command)}\n".encode())
-        file.flush()
         return subprocess.Popen(
             command,
             env=environment,
@@ -52,8 +51,34 @@ def start(
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_prepared(os.getpid(), ignored),
+            preexec_fn=prepare,
         )
+
+
+def start_worker(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Starts `fgsbir.sweep.worker`, in a process group of its own; it ends with its parent as in `start`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "fgsbir.sweep.worker"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_prepared(os.getpid(), ()),
+    )
+
+
+def begin_log(log: Path, command: Sequence[str]) -> None:
+    """Adds a line to a log that tells what is started."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{STARTED}{shlex.join(command)}\n")
+
+
+def end_log(log: Path, status: int) -> None:
+    """Adds the line of a run that failed with an exit status, or was killed by a signal where that is negative."""
+    reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{FAILED}{reason}\n")
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from fgsbir.errors import InputError
+from fgsbir.files import atomic_write
 from fgsbir.sweep.plan import PlannedRun, wanted
 from fgsbir.sweep.process import fgsbir, start
 from fgsbir.sweep.state import state_of, summary
@@ -37,11 +40,11 @@ class Job:
     """What one job of the array does, in each of its tasks: one run.
 
     Attributes:
-        arguments: the options of `fgsbir run`.
-        log: of the run.
+        config: file with the configuration of the run.
+        log: log of the run.
     """
 
-    arguments: tuple[str, ...]
+    config: Path
     log: Path
 
     def __call__(self) -> None:
@@ -50,7 +53,7 @@ class Job:
         Raises:
             RuntimeError: if it fails, so that the job fails too.
         """
-        status = start(fgsbir("run", *self.arguments), os.environ, self.log, _IGNORED).wait()
+        status = start(fgsbir("run", "--config", str(self.config)), os.environ, self.log, _IGNORED).wait()
         if status:
             raise RuntimeError(f"exit status {status}, see {self.log}")
 
@@ -99,7 +102,7 @@ def launch(
             executor = submitit.SlurmExecutor(folder, max_num_timeout=TIMEOUTS)
             executor.update_parameters(**parameters | dict(options))
             with executor.batch():
-                jobs = [executor.submit(Job(tuple(run.arguments), run.folder.log)) for run in runs]
+                jobs = [executor.submit(_job(run, folder)) for run in runs]
         except (RuntimeError, ValueError, submitit.core.utils.FailedSubmissionError) as error:
             problem = " ".join(str(error).split())
             raise InputError("--launcher slurm", problem, "check --slurm and that sbatch works here") from None
@@ -110,6 +113,14 @@ def launch(
     except KeyboardInterrupt:
         print(f"\njob {job_id} goes on; the same command waits for it again, scancel {job_id} ends it")
         raise
+
+
+def _job(run: PlannedRun, folder: Path) -> Job:
+    """The job of a run, and the file that tells it all that is to be done."""
+    config = folder / f"{run.folder.path.parent.name}-{run.folder.path.name}.yaml"
+    with atomic_write(config, "w") as file:
+        file.write(yaml.safe_dump(run.resolved.config, sort_keys=False))
+    return Job(config.absolute(), run.folder.log)
 
 
 def _wait(runs: Sequence[PlannedRun], job_id: str) -> None:

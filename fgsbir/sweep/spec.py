@@ -13,13 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fgsbir.errors import InputError
-from fgsbir.runs.config import experiment_words
 
 Parameters = dict[str, Any]
-"""Of one run, by name: `experiment`, `dataset`, `recipe`, `seed`, and settings by their dotted names."""
-
-SELECTING = ("experiment", "dataset", "recipe", "seed", "experiments")
-"""Parameters that choose what is run; all others are settings of `fgsbir fit`."""
+"""Options of one run by name: `experiment`, `dataset`, `recipe`, `seed`, and settings by their dotted names."""
 
 
 @dataclass(frozen=True)
@@ -87,38 +83,10 @@ def _values(path: Path, name: str, entry: Any) -> list[Any]:
 
 
 def arguments(run: Parameters) -> list[str]:
-    """The options of `fgsbir run`, as an agent of Weights & Biases writes them, but for null.
+    """The argv of `fgsbir run`, as an agent of Weights & Biases writes it; None is null.
 
     Example:
         >>> arguments({"experiment": "proposed", "seed": 0})
         ['--experiment=proposed', '--seed=0']
     """
     return [f"--{name}={'null' if value is None else value}" for name, value in run.items()]
-
-
-def fit_words(run: Parameters) -> list[str]:
-    """The options of `fgsbir fit`, and of `fgsbir test`, for a run.
-
-    Args:
-        run: its parameters. `experiment` is the path of a file, or the name of one in the folder of `dataset` (default
-            "embedded"), in a `recipe` (default "modern"), below the folder `experiments`.
-
-    Raises:
-        InputError: if there is no such experiment.
-    """
-    experiment = str(run["experiment"])
-    if experiment.endswith((".yaml", ".yml")):
-        for name in ("dataset", "recipe"):
-            if name in run:
-                raise InputError(f"--{name}", f"{experiment} is a file, which has its own", f"leave --{name} out")
-        words = ["--config", experiment]
-    else:
-        root = Path(run.get("experiments", "experiments"))
-        words = experiment_words(
-            root, str(run.get("dataset", "embedded")), experiment, str(run.get("recipe", "modern"))
-        )
-    if "experiments" in run:
-        words += ["--experiments", str(run["experiments"])]
-    if "seed" in run:
-        words += ["--seed_everything", str(run["seed"])]
-    return words + arguments({name: value for name, value in run.items() if name not in SELECTING})

@@ -13,6 +13,9 @@ from fgsbir.sweep.plan import PlannedRun
 FAILED = "fgsbir run: "
 """How the last line of a log begins when the run failed, and was not just interrupted."""
 
+DONE = b"done\n"
+"""What a worker answers to a run that succeeded."""
+
 STARTED = "$ "
 """How the line of a log begins that says what was started."""
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from fgsbir.runs.folder import Result
+from fgsbir.runs.result import Result
 
 
 @pytest.fixture

@@ -8,12 +8,10 @@ import pytest
 import torch
 from tiny import EMA, PROPOSED, TINY
 
-from fgsbir import run_command
 from fgsbir.cli import main
 from fgsbir.errors import InputError
-from fgsbir.runs.config import backbone_words
+from fgsbir.runs.config import Settings, resolve
 from fgsbir.runs.folder import RunFolder
-from fgsbir.runs.training import locate
 
 ROOT = Path(__file__).parents[2] / "experiments"
 
@@ -41,6 +39,10 @@ def run_of(tmp_path, name):
 def weights(run, prefix=""):
     state = torch.load(run.best_checkpoint, weights_only=True)["state_dict"]
     return {name: value for name, value in state.items() if name.startswith(prefix)}
+
+
+def located(config, *words):
+    return resolve(Settings.parse(["--config", str(config), *words]))
 
 
 def fit(config, *words):
@@ -88,7 +90,7 @@ def test_an_interrupted_backbone_goes_on_first(tmp_path, configs, write_config):
     first, second = write_config("first", model=model), configs[1]
     assert fit(first, "--runs_dir", tmp_path / "cut", "--trainer.max_epochs", 1) == 0
     (cut,) = (tmp_path / "cut" / "first").iterdir()
-    place, _ = locate(["--config", str(first)])
+    place = located(first).folder
     shutil.copytree(cut, place.path)
     assert place.is_trained  # for its one epoch
     place.config.write_text(place.config.read_text().replace("max_epochs: 1", "max_epochs: 2"))
@@ -116,66 +118,56 @@ def test_whole_pictures_are_as_far_apart_as_in_the_other_system(tmp_path, config
 
 def test_the_hash_is_another_where_the_backbone_is(configs, write_config):
     first, second = configs
-    path = locate(["--config", str(second)])[0].path
-    assert locate(["--config", str(second), "--seed_everything", "3"])[0].path.name == path.name.replace("-s0", "-s3")
+    path = located(second).folder.path
+    assert located(second, "--seed_everything", "3").folder.path.name == path.name.replace("-s0", "-s3")
     write_config("first", trainer={**TINY["trainer"], "max_epochs": 3})
-    assert locate(["--config", str(second)])[0].path != path
-    without = locate(["--config", str(second), "--backbone_from", "null"])[0].path
-    assert without not in (path, locate(["--config", str(first)])[0].path)
+    assert located(second).folder.path != path
+    without = located(second, "--backbone_from", "null")
+    assert without.backbone is None
+    assert without.folder.path not in (path, located(first).folder.path)
 
 
-def test_what_is_said_on_the_command_line_holds_for_the_backbone_too_but_not_the_model():
-    own = ["--config", str(ROOT / "chair_v2" / "proposed_k8.yaml"), f"--experiments={ROOT}"]
-    said = ["--seed_everything", "2", "--data.batch_size=8", "--trainer.max_epochs", "1", "--runs_dir=elsewhere"]
-    model = ["--model.init_args.backbone.init_args.name=resnet18", "--model.init_args.dim", "32", "--recipe=modern"]
-    words = backbone_words([*own, *said, *model, "--data.test_detail=coarse"])
-    assert words == [
-        *("--config", str(ROOT / "chair_v2" / "b_siamese.yaml")),
-        f"--experiments={ROOT}",
-        *("--seed_everything=2", "--data.batch_size=8", "--trainer.max_epochs=1", "--runs_dir=elsewhere"),
-        "--model.init_args.backbone.init_args.name=resnet18",
-    ]
+def test_what_is_set_on_the_command_line_holds_for_the_backbone_too_but_not_the_model():
+    run = "--experiment=chair_v2/proposed_k8 --seed=2 --data.batch_size=8 --trainer.max_epochs=1 --runs_dir=elsewhere"
+    model = "--model.backbone.name=resnet18 --model.optimisation.lr=0.5"
+    backbone = resolve(Settings.parse([*run.split(), *model.split(), "--data.test_detail=coarse"])).backbone
+    shared = "--system=b_siamese --dataset=chair_v2 --seed=2 --data.batch_size=8 --trainer.max_epochs=1"
+    assert backbone == resolve(
+        Settings.parse([*shared.split(), "--runs_dir=elsewhere", "--model.backbone.name=resnet18"])
+    )
+    assert backbone.config["model"]["init_args"]["backbone"]["init_args"]["name"] == "resnet18"
 
 
-def test_a_combination_without_a_file_takes_the_backbone_of_its_dataset(tmp_path):
-    shutil.copytree(ROOT, tmp_path / "experiments")
-    file = tmp_path / "experiments" / "chair_v2" / "proposed.yaml"
-    from_file = locate(["--config", str(file), f"--experiments={tmp_path / 'experiments'}"])
-    file.unlink()
-    from fgsbir.sweep.spec import fit_words
-
-    run = {"experiment": "proposed", "dataset": "chair_v2", "experiments": str(tmp_path / "experiments")}
-    assert locate(fit_words(run)) == from_file
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*/b_siamese*.yaml")), ids=lambda path: path.parent.name)
-def test_what_trains_a_backbone_takes_over_none(path):
-    assert backbone_words(["--config", str(path), f"--experiments={ROOT}"]) is None
+def test_the_backbone_is_one_of_the_same_dataset_and_recipe():
+    for dataset in ("chair_v2", "swire", "embedded"):
+        run = resolve(Settings(system="proposed", dataset=dataset, seed=1))
+        assert run.backbone == resolve(Settings(system="b_siamese", dataset=dataset, seed=1))
+        assert run.backbone.backbone is None
+    assert resolve(Settings(system="proposed", dataset="chair_v2", recipe="paper")).backbone is None
 
 
 def test_an_experiment_that_takes_over_one_cannot_be_taken_from(configs, write_config):
     third = write_config("third", model=system(), backbone_from=str(configs[1]))
     with pytest.raises(InputError, match="takes over a backbone itself"):
-        backbone_words(["--config", str(third)])
+        located(third)
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"backbone_from": "nowhere.yaml"}, "nowhere.yaml"),
-        ({"backbone_from": "nothing"}, "no dataset of that name"),
+        ({"backbone_from": "nothing"}, "--dataset: there is no 'bad'"),
         ({"model": {"class_path": "fgsbir.systems.raw_pixels.RawPixels"}}, "nothing to train"),
     ],
     ids=["no file", "no experiment", "no backbone"],
 )
 def test_what_cannot_be_taken_over_is_one_line(changes, says, configs, write_config, capfd):
     config = write_config("bad", **{"model": system(), "backbone_from": str(configs[0])} | changes)
-    try:
-        assert fit(config) == 2
-    except SystemExit:
-        assert says in capfd.readouterr().out
-        return
-    assert says in capfd.readouterr().err.splitlines()[-1]
+    status, shown = fit(config), capfd.readouterr()
+    if "RawPixels" in str(changes):
+        assert (status, says in shown.out) == (0, True)
+    else:
+        assert (status, says in shown.err.splitlines()[-1]) == (2, True)
 
 
 def test_another_network_does_not_fit(configs, write_config, capsys):
@@ -197,16 +189,12 @@ def test_several_processes_do_not_train_it_by_the_way(tmp_path, configs, monkeyp
     assert not (tmp_path / "runs" / "first").exists()
 
 
-def test_run_trains_the_backbone_as_a_stage_of_its_own(configs, monkeypatch):
-    started = []
-
-    class Ended:
-        def wait(self):
-            return 0
-
-    monkeypatch.setattr(run_command, "start", lambda command, env: started.append(command[3:]) or Ended())
-    run_command.run([f"--experiment={configs[1]}", "--seed=4"])
-    assert [words[0] for words in started] == ["fit", "fit", "test"]
-    assert started[0][1:3] == ["--config", str(configs[0])]
-    assert "--seed_everything=4" in started[0]
-    assert started[1][1:3] == ["--config", str(configs[1])]
+def test_a_backbone_that_is_trained_on_the_way_changes_nothing(tmp_path, configs):
+    """Training it before, or just before in the same process, gives the same weights."""
+    first, second = configs
+    assert fit(second, "--runs_dir", tmp_path / "at_once") == 0
+    for config in (first, second):
+        assert fit(config, "--runs_dir", tmp_path / "apart") == 0
+    a, b = (RunFolder(next((tmp_path / name / "second").iterdir())) for name in ("at_once", "apart"))
+    assert a.read_metrics() == b.read_metrics()
+    assert all(torch.equal(value, weights(b)[name]) for name, value in weights(a).items())

@@ -1,73 +1,231 @@
-"""Experiments that no file has: the options that combine a system, a recipe and a dataset."""
+"""From settings to a resolved run: compositions, options, defaults and folders, without torch."""
 
-import shutil
+import inspect
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
+from tiny import TINY
 
 from fgsbir.errors import InputError
-from fgsbir.runs.config import experiment_words
-from fgsbir.runs.training import locate
+from fgsbir.runs.config import ResolvedRun, Settings, assign, load_experiment, merged, resolve
+from fgsbir.runs.defaults import MISSING, Default, arguments, find_class
 
 ROOT = Path(__file__).parents[2] / "experiments"
 
 
-@pytest.fixture
-def experiments(tmp_path):
-    shutil.copytree(ROOT, tmp_path / "experiments")
-    return tmp_path / "experiments"
+def resolved(words="", **settings):
+    return resolve(Settings.of([*(pair.split("=", 1) for pair in words.split()), *settings.items()]))
 
 
-def located(experiments, dataset, name, recipe="modern"):
-    run, training = locate(experiment_words(experiments, dataset, name, recipe))
-    return run.path, training.path
+def test_a_composition_is_the_very_run_of_the_files_that_it_stands_for(tmp_path):
+    for name, recipe in (("proposed", "paper"), ("triplet_sn", "modern")):
+        files = (ROOT / "systems" / recipe / f"{name}.yaml", ROOT / "datasets" / "chair_v2.yaml")
+        suffix = "_paper" if recipe == "paper" else ""
+        by_hand = resolve(Settings(files=files, experiment=f"chair_v2/{name}{suffix}"))
+        assert resolved(f"system={name} dataset=chair_v2 recipe={recipe}") == by_hand
+        assert resolved(f"experiment=chair_v2/{name} recipe={recipe}") == by_hand
+        assert resolved(f"experiment={name} dataset=chair_v2 recipe={recipe}") == by_hand
+
+
+def test_a_name_may_end_in_a_variant(tmp_path):
+    assert resolved("experiment=swire/proposed_k20") == resolved("system=proposed dataset=swire variant=k20")
+    k20 = resolved("experiment=swire/proposed_k20").config["data"]
+    assert k20["rendering"]["num_regions"] == k20["regions"]["init_args"]["top_k"] == 20
+    assert k20["regions"]["class_path"].endswith("ViewHierarchy")  # that of the dataset
+    assert (
+        resolved("experiment=chair_v2/proposed_k20").config["data"]["regions"]["class_path"].endswith("SelectiveSearch")
+    )
+    plain = resolved("experiment=chair_v2/sketchbert_variant_fixed")  # a system of that name, no variant
+    assert plain.config["experiment"] == "chair_v2/sketchbert_variant_fixed"
+
+
+def test_coarse_variants_share_the_training_of_the_full_one():
+    for recipe, suffix in (("modern", ""), ("paper", "_paper")):
+        for variant in ("coarse", "coarse_plus"):
+            run = resolved(f"experiment=chair_v2/proposed_{variant} recipe={recipe} seed=3")
+            assert run.folder.path.parent == Path("runs/chair_v2") / f"proposed_{variant}{suffix}"
+            assert run.trained == resolved(f"experiment=chair_v2/proposed recipe={recipe} seed=3")
+    assert resolved("experiment=chair_v2/proposed_k8").training is None
+
+
+def test_files_that_say_more_are_found_by_their_name():
+    assert resolved("system=b_gated_siamese").config["model"]["init_args"]["columns"] == 4
+    # Settings of a model belong to its recipe: the file is one of the modern recipe.
+    assert resolved("system=b_gated_siamese recipe=paper").config["model"]["init_args"]["columns"] == 17
+    frozen = resolved("experiment=embedded/b_siamese_frozen").config
+    assert frozen["model"]["init_args"]["backbone"]["init_args"]["frozen_levels"] == 5
+    assert resolved("system=raw_pixels").config["recipe"] == "none"
 
 
 @pytest.mark.parametrize(
-    ("dataset", "name", "recipe"),
-    [("chair_v2", "proposed", "paper"), ("chair_v2", "triplet_sn", "paper"), ("shoe_v2", "b_siamese", "modern")],
-)
-def test_a_combination_is_the_very_run_of_the_file_that_it_stands_for(dataset, name, recipe, experiments):
-    file = experiments / dataset / f"{name}{'' if recipe == 'modern' else '_paper'}.yaml"
-    assert experiment_words(experiments, dataset, name, recipe) == ["--config", str(file)]
-    from_file = located(experiments, dataset, name, recipe)
-    file.unlink()
-    assert len(experiment_words(experiments, dataset, name, recipe)) > 2
-    assert located(experiments, dataset, name, recipe) == from_file
-
-
-def test_a_combination_repeats_what_the_experiment_changes_in_data(experiments):
-    """Compared with a file that says it all."""
-    text = "base: [../_systems/proposed_paper.yaml, _data.yaml]\nexperiment: shoe_v2/proposed_k20_paper\ndata:\n"
-    text += "  rendering: {num_regions: 20}\n  regions:\n"
-    text += "    {class_path: fgsbir.regions.selective_search.SelectiveSearch, init_args: {top_k: 20}}\n"
-    combined = located(experiments, "shoe_v2", "proposed_k20", "paper")
-    (experiments / "shoe_v2" / "proposed_k20_paper.yaml").write_text(text)
-    assert located(experiments, "shoe_v2", "proposed_k20", "paper") == combined
-
-
-def test_a_combination_is_trained_as_another_in_the_same_recipe(experiments):
-    _, training = located(experiments, "chair_v2", "proposed_coarse", "paper")
-    assert training == located(experiments, "chair_v2", "proposed", "paper")[0]
-    _, training = located(experiments, "swire", "b_siamese_coarse_plus")
-    assert training == located(experiments, "swire", "b_siamese")[0]
-
-
-def test_settings_of_a_model_belong_to_its_recipe(experiments):
-    """The modern file sets the columns of the modern backbone."""
-    assert "--model.init_args.columns" not in experiment_words(experiments, "embedded", "b_gated_siamese", "paper")
-
-
-@pytest.mark.parametrize(
-    ("dataset", "name", "recipe", "says"),
+    ("words", "says"),
     [
-        ("chairs", "proposed", "modern", "chairs: no dataset of that name"),
-        ("chair_v2", "propose", "modern", "chair_v2/propose.yaml: no such experiment"),
-        ("chair_v1", "proposed_k8", "modern", "chair_v1/proposed_k8.yaml: no such experiment"),
-        ("chair_v2", "proposed", "secret", "chair_v2/proposed_secret.yaml: no such experiment"),
+        ("system=proposed dataset=chairs", "--dataset: there is no 'chairs'"),
+        ("system=propose dataset=chair_v2", "experiment 'chair_v2/propose': there is none"),
+        ("experiment=chair_v2/_nodes", "experiment 'chair_v2/_nodes': there is none"),
+        ("system=proposed recipe=secret", "--recipe: there is no 'secret'"),
+        ("system=proposed variant=k9", "k9.yaml: No such file"),
+        ("dataset=chair_v2", "--system: it is missing"),
+        ("", "model: no system is named"),
+        ("system=proposed seed=one", "--seed: 'one' is not a whole number"),
+        ("system=proposed model.nodess.dim=3", "model.nodess: Proposed has no such setting; use nodes"),
+        ("system=b_siamese model.backbone.levels=3", "model.backbone.levels: Backbone has no such setting"),
+        ("system=b_siamese data.rendering.size=3", "data.rendering.size: Rendering has no such setting"),
+        ("system=b_siamese trainer.max_epoch=3", "trainer.max_epoch: Trainer has no such setting; use max_epochs"),
+        ("system=b_siamese trainer.precision=bf16-true", "would rank photos by rounded distances"),
+        ("system=b_siamese experiment=../x", "leads out of the runs folder"),
     ],
 )
-def test_what_cannot_be_combined_is_named(dataset, name, recipe, says):
+def test_what_is_wrong_is_one_line(words, says):
     with pytest.raises(InputError) as error:
-        experiment_words(ROOT, dataset, name, recipe)
+        resolved(words)
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [(["proposed"], "'proposed': it is no option"), (["--system"], "--system: it has no value"), (["--"], "no option")],
+)
+def test_argv_that_is_no_list_of_options_is_refused(argv, says):
+    with pytest.raises(InputError, match=says):
+        Settings.parse(argv)
+
+
+def test_options_come_with_a_space_or_an_equals_sign():
+    spaced = Settings.parse(["--config", "a.yaml", "-c", "b.yaml", "--seed", "3", "--data.batch_size", "8"])
+    assert spaced == Settings.parse(["--config=a.yaml", "-c=b.yaml", "--seed_everything=3", "--data.batch_size=8"])
+    assert spaced == Settings(files=(Path("a.yaml"), Path("b.yaml")), seed=3, values=(("data.batch_size", 8),))
+    assert Settings.parse(["--experiment", "my/own.yaml"]).files == (Path("my/own.yaml"),)
+    assert dict(Settings.parse(["--a=null", "--b", "-1", "--f=x=y", "--d=[1, 2]", "--e=a: b: c"]).values) == {
+        **{"a": None, "b": -1, "f": "x=y", "d": [1, 2]},
+        "e": "a: b: c",
+    }
+
+
+def test_a_file_has_no_other_dataset(tmp_path):
+    (tmp_path / "own.yaml").write_text("model: {class_path: RawPixels}")
+    with pytest.raises(InputError, match=r"--dataset: .*own\.yaml is a file, which has its own"):
+        resolve(Settings(files=(tmp_path / "own.yaml",), dataset="chair_v2"))
+
+
+def test_assign_follows_classes_lists_and_plus_signs():
+    config = {"model": {"class_path": "A", "init_args": {"net": {"class_path": "B"}, "x": 1}}, "trainer": {}}
+    assign(config, "model.x", 2)
+    assign(config, "model.init_args.net.depth", 3)
+    assign(config, "model.net.init_args.width", 4)
+    assign(config, "trainer.callbacks+", "C")
+    assign(config, "trainer.callbacks.y", 5)
+    assign(config, "trainer.callbacks+", [{"class_path": "D"}])
+    assign(config, "trainer.logger", "E")
+    assign(config, "trainer.logger.name", "z")
+    assert config["model"]["init_args"] == {
+        "x": 2,
+        "net": {"class_path": "B", "init_args": {"depth": 3, "width": 4}},
+    }
+    first, second = config["trainer"]["callbacks"]
+    assert (first, second) == ({"class_path": "C", "init_args": {"y": 5}}, {"class_path": "D"})
+    assert config["trainer"]["logger"] == {"class_path": "E", "init_args": {"name": "z"}}
+    assign(config, "model", "F")  # another class takes none of the arguments
+    assert config["model"] == {"class_path": "F"}
+    assign(config, "model.init_args", {"a": 1})
+    assign(config, "model.b", 2)
+    assert config["model"]["init_args"] == {"a": 1, "b": 2}
+    assert merged({"a": {"b": 1}}, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}}
+
+
+def spelt(config):
+    """Every configuration that shipped experiments have, as classes with their arguments."""
+    if isinstance(config, dict):
+        if "class_path" in config:
+            yield config["class_path"]
+        for value in config.values():
+            yield from spelt(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from spelt(value)
+
+
+CLASSES = sorted(
+    {path for file in ROOT.rglob("*.yaml") for path in spelt(load_experiment(file))}
+    | {"fgsbir.data.datamodule.SketchPhotoDataModule", "fgsbir.data.datasets.Folder", "SelectiveSearch", "Proposed"}
+)
+
+
+@pytest.mark.parametrize("path", CLASSES)
+def test_defaults_read_from_the_source_are_those_of_the_class(path):
+    """Compared with what Python says of the imported class."""
+    source = find_class(path)
+    module, _, name = source.path.rpartition(".")
+    kind = getattr(import_module(module), name)
+    known, takes_more = arguments(source)
+    parameters = dict(list(inspect.signature(kind).parameters.items()))
+    assert takes_more == any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    assert list(known) == [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
+    for name, default in known.items():
+        true = parameters[name].default
+        if isinstance(default, Default):
+            assert type(true).__name__ == default.source.node.name
+        elif default is MISSING:
+            assert true is inspect.Parameter.empty
+        else:
+            assert default == (list(true) if isinstance(true, tuple) else true)
+
+
+def test_a_default_spelt_out_names_the_same_run_and_another_value_another():
+    plain = resolved("system=b_siamese dataset=chair_v2")
+    spelt_out = "data.rendering.line_width=2 model.loss.label_smoothing=1e-1"
+    assert resolved(f"system=b_siamese dataset=chair_v2 {spelt_out}").hash == plain.hash
+    short = resolved("system=b_siamese dataset=chair_v2 data.source=ChairV2 model.loss=InfoNCELoss")
+    assert short.config["data"] == plain.config["data"]
+    assert short.hash != plain.hash  # its loss has the defaults of the class, not those of the recipe
+    assert resolved("system=b_siamese dataset=chair_v2 data.rendering.line_width=3").hash != plain.hash
+
+
+def test_paths_devices_workers_and_seeds_leave_the_hash_alone():
+    plain = resolved("system=b_siamese dataset=chair_v2")
+    for words in ("data.source.root=elsewhere", "trainer.devices=2", "data.num_workers=7", "seed=4", "runs_dir=there"):
+        other = resolved(f"system=b_siamese dataset=chair_v2 {words}")
+        assert other.hash == plain.hash
+    assert other.folder.path == Path("there/chair_v2/b_siamese") / f"{plain.hash}-s0"
+
+
+def test_a_full_configuration_names_the_same_run(tmp_path):
+    """So a run folder's config.yaml, and the file of a Slurm job, are all that it takes to go on."""
+    for words in ("system=proposed dataset=chair_v2 trainer.max_epochs=2 seed=5", "experiment=swire/proposed_coarse"):
+        run = resolved(words)
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(run.config))
+        assert resolve(Settings(files=(tmp_path / "config.yaml",))) == run
+        assert ResolvedRun.of(run.config) == run
+
+
+def test_bases_are_merged_and_another_class_takes_no_arguments(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "base.yaml").write_text("a: {x: 1, y: 2}\nloss: {class_path: A, init_args: {margin: 1}}\n")
+    (tmp_path / "deep" / "top.yaml").write_text("base: [../base.yaml]\na: {y: 3}\nloss: {class_path: B}\n")
+    assert load_experiment(tmp_path / "deep" / "top.yaml") == {"a": {"x": 1, "y": 3}, "loss": {"class_path": "B"}}
+    (tmp_path / "base.yaml").write_text("a: {x: 5}\n")  # read anew
+    assert load_experiment(tmp_path / "deep" / "top.yaml")["a"] == {"x": 5, "y": 3}
+
+
+def test_a_class_of_the_user_is_read_from_its_own_module(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import torch\nclass Mine(torch.nn.Module):\n    def __init__(self, depth=3): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {**TINY, "model": {"class_path": "mine.Mine"}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    run = resolve(Settings(files=(tmp_path / "own.yaml",)))
+    assert run.config["model"] == {"class_path": "mine.Mine", "init_args": {"depth": 3}}
+    with pytest.raises(InputError, match=r"model\.width: Mine has no such setting"):
+        resolve(Settings(files=(tmp_path / "own.yaml",), values=(("model.width", 3),)))
+
+
+def test_a_run_is_resolved_without_torch():
+    code = "import sys; from fgsbir.runs.config import Settings, resolve; from fgsbir.sweep.plan import make_plan; "
+    code += "resolve(Settings.parse(sys.argv[1:])); sys.exit('torch' in sys.modules)"
+    words = ["--system", "proposed", "--dataset", "chair_v2"]
+    assert subprocess.run([sys.executable, "-c", code, *words], check=False).returncode == 0

@@ -15,7 +15,9 @@ import yaml
 
 from fgsbir.errors import InputError
 from fgsbir.metrics.ranking import rank_gallery
-from fgsbir.runs.folder import Result, RunFolder, config_hash, find_runs
+from fgsbir.runs.folder import RunFolder, find_runs
+from fgsbir.runs.hashing import config_hash
+from fgsbir.runs.result import Result
 
 MakeResult = Callable[..., Result]
 
@@ -62,17 +64,9 @@ def test_hash_is_eight_hex_digits_in_every_process() -> None:
     digest = config_hash(CONFIG)
     assert len(digest) == 8
     assert int(digest, 16) >= 0
-    program = f"from fgsbir.runs.folder import config_hash; print(config_hash({CONFIG!r}))"
+    program = f"from fgsbir.runs.hashing import config_hash; print(config_hash({CONFIG!r}))"
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == digest
-
-
-def test_hash_does_not_depend_on_the_seed_of_the_data() -> None:
-    """It is that of the run; the seed that draws the embedded dataset is not."""
-    seeds = [config_hash(changed("data.seed", seed)) for seed in (0, 1, 7)]
-    assert len(set(seeds)) == 1
-    drawn = [config_hash(changed("data.source.init_args.seed", seed)) for seed in (0, 1)]
-    assert drawn[0] != drawn[1]
 
 
 def test_hash_does_not_depend_on_the_order_of_keys() -> None:
@@ -159,12 +153,10 @@ def test_an_object_that_is_no_configuration_is_refused() -> None:
         config_hash({"model": object()})
 
 
-def test_locate_puts_seeds_of_one_configuration_side_by_side(tmp_path: Path) -> None:
-    first, second = (RunFolder.locate(tmp_path, "chair_v2/proposed", CONFIG, seed) for seed in (0, 1))
-    assert first.path == tmp_path / "chair_v2" / "proposed" / f"{config_hash(CONFIG)}-s0"
-    assert second.path.name == f"{config_hash(CONFIG)}-s1"
-    assert first.best_checkpoint == first.path / "checkpoints" / "best.ckpt"
-    assert first.last_checkpoint == first.path / "checkpoints" / "last.ckpt"
+def test_checkpoints_lie_in_the_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.best_checkpoint == tmp_path / "checkpoints" / "best.ckpt"
+    assert run.last_checkpoint == tmp_path / "checkpoints" / "last.ckpt"
 
 
 def test_a_run_exists_then_is_done(tmp_path: Path, make_result: MakeResult) -> None:

@@ -19,6 +19,7 @@ from tiny import EMA, PROPOSED, TINY
 from fgsbir.cli import main
 from fgsbir.metrics.cost import STROKES, measure
 from fgsbir.metrics.ranking import load_ranking
+from fgsbir.runs.config import Settings, resolve
 from fgsbir.runs.environment import hardware
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import build
@@ -100,8 +101,8 @@ def train_in_a_process(config, with_kill):
     code += "sys.exit(main(sys.argv[2:]))"
     words = ["fit", "--config", str(config)]
     if with_kill:
-        words += ["--trainer.callbacks+=test_training.Kill"]
-    return subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent), *words], check=False).returncode
+        words += ["--trainer.callbacks+=runs.test_training.Kill"]
+    return subprocess.run([sys.executable, "-c", code, str(Path(__file__).parents[1]), *words], check=False).returncode
 
 
 def test_a_killed_fit_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, write_config):
@@ -361,19 +362,75 @@ def test_a_system_without_parameters_needs_no_training(tmp_path, write_config, c
     assert run_folder(tmp_path).is_done
 
 
-def test_locate_names_the_folders_that_fit_and_test_use(tmp_path, write_config):
-    from fgsbir.runs.training import locate
-
+def test_a_resolved_run_names_the_folders_that_fit_and_test_use(tmp_path, write_config):
     full, data = write_config("full"), {**TINY["data"], "test_detail": "coarse"}
     coarse = write_config("coarse", data=data, trained_as="full")
-    own, training = locate(["--config", str(coarse), "--seed_everything", "2"])
-    assert locate(["--config", str(full), "--seed_everything", "2"]) == (training, training)
+    run = resolve(Settings(files=(coarse,), seed=2))
+    assert resolve(Settings(files=(full,), seed=2)) == run.trained
     assert not (tmp_path / "runs").exists()
     for words in (("fit", full), ("test", coarse)):
         assert command(words[0], "--config", words[1], "--seed_everything", 2) == 0
-    assert run_folder(tmp_path, "full") == training
-    assert run_folder(tmp_path, "coarse") == own
-    assert own.path.name.endswith("-s2")
+    assert run_folder(tmp_path, "full") == run.trained.folder
+    assert run_folder(tmp_path, "coarse") == run.folder
+    assert run.folder.path.name.endswith("-s2")
+
+
+def test_fit_and_test_in_one_process_are_fit_and_test_in_two(tmp_path, write_config):
+    """With averaged weights, which a test must not mistake for the live ones."""
+    trainer = {**TINY["trainer"], "callbacks": [EMA]}
+    one, two = (write_config(name, model=PROPOSED, trainer=trainer) for name in ("one", "two"))
+    assert command("run", "--config", one) == 0
+    code = "import sys, torch; torch.set_num_threads(1); from fgsbir.cli import main; sys.exit(main(sys.argv[1:]))"
+    for name in ("fit", "test"):
+        assert subprocess.run([sys.executable, "-c", code, name, "--config", two], check=False).returncode == 0
+    a, b = (run_folder(tmp_path, name) for name in ("one", "two"))
+    assert a.read_metrics() == b.read_metrics()
+    assert all(map(np.array_equal, a.read_ranking(), b.read_ranking()))
+
+
+def test_loggers_callbacks_and_optimiser_of_the_user_work_beside_ours(tmp_path, write_config):
+    pytest.importorskip("tensorboard")
+    log = tmp_path / "log"
+    words = ["--trainer.logger+=CSVLogger", f"--trainer.logger.save_dir={log / 'csv'}"]
+    words += ["--trainer.logger+=TensorBoardLogger", f"--trainer.logger.save_dir={log / 'board'}"]
+    words += ["--trainer.callbacks+=LearningRateMonitor", "--trainer.callbacks.logging_interval=step"]
+    words += ["--optimizer=SGD", "--optimizer.lr=0.5", "--trainer.profiler=simple", "--trainer.log_every_n_steps=1"]
+    assert command("run", "--config", write_config(), *words) == 0
+    run = run_folder(tmp_path)
+    assert run.is_done
+    rows = [row for path in sorted(log.rglob("metrics.csv")) for row in csv.DictReader(path.open())]
+    logged = {name: float(value) for row in rows for name, value in row.items() if value}
+    assert logged["test/acc1"] == pytest.approx(run.read_result().acc1)
+    assert logged["val/acc1"] == pytest.approx(run.read_metrics()[-1]["val/acc1"])
+    assert logged["lr-SGD"] == 0.5
+    assert list((log / "board").rglob("events.out.*"))
+
+
+def test_a_logger_without_a_folder_writes_to_that_of_the_run(tmp_path, write_config):
+    assert command("fit", "--config", write_config(), "--trainer.logger", "CSVLogger") == 0
+    assert list((run_folder(tmp_path).path / "logs").rglob("metrics.csv"))
+
+
+def test_help_is_short_or_whole(capsys):
+    assert command("fit", "--help") == 0
+    short = capsys.readouterr().out
+    assert len(short.splitlines()) < 50
+    for name in ("--system", "--trainer.max_epochs", "--trainer.logger", "--optimizer"):
+        assert name in short
+    assert command("fit", "--help=all") == 0
+    whole = capsys.readouterr().out
+    for name in ("--trainer.val_check_interval", "--data.rendering.image_size", "--wandb.mode", "--optimizer"):
+        assert name in whole
+
+
+def test_print_config_prints_every_default_and_starts_nothing(tmp_path, write_config, capsys):
+    config = write_config()
+    assert command("fit", "--config", config, "--print_config") == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["trainer"]["max_epochs"] == 2
+    assert printed["trainer"]["val_check_interval"] is None  # Lightning's
+    assert printed["data"]["rendering"]["line_width"] == 2.0  # ours
+    assert not (tmp_path / "runs").exists()
 
 
 def test_saved_config_is_complete_and_plain(tmp_path, write_config):

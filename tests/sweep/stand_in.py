@@ -1,68 +1,60 @@
-"""A stand-in for the training code, so that launchers are tested in seconds.
+"""A stand-in for training, so that launchers are tested in seconds.
 
-A launcher under test is started with `command`; its children import the package `fgsbir` that `install` writes, whose
-`run` is `CHILD`: it takes the lock of its run folder, counts to `steps` on disk, and writes a result that depends on
-the experiment, the seed and every step. `journal` gets a line whenever a run starts, counts or ends.
+A launcher under test is started with `command`; the `sitecustomize` that `install` writes puts the module `TRAINING` in
+the place of `fgsbir.runs.training`, in all its processes. Its `run` takes the lock of its run folder, counts to `steps`
+on disk, and writes a result that depends on the experiment, the seed and every step. `journal` gets a line whenever a
+run starts, counts or ends.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 
-CHILD = """
-import fcntl, json, os, sys, time
+TRAINING = """
+import json, os, time
 from pathlib import Path
-options = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[2:])
-name, seed = Path(options["experiment"]).stem, int(options["seed"])
-folder = Path(options["runs_dir"]) / "tiny" / name / f"00000000-s{seed}"
-folder.mkdir(parents=True, exist_ok=True)
-lock = (folder / ".lock").open("a+")
-fcntl.lockf(lock, fcntl.LOCK_EX)
-def note(event):
-    with open("journal", "a") as journal:
-        journal.write(f"{event} {name} {seed} {os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")
-if (folder / "result.json").exists():
-    sys.exit(0)
-note("start")
-state = folder / "state.json"
-done = json.loads(state.read_text()) if state.exists() else []
-if name == "broken" and not Path("mended").exists():
-    print("Traceback (most recent call last):\\nRuntimeError: it is broken\\nfgsbir run: fit failed: exit status 1")
-    sys.exit(1)
-while len(done) < int(options["steps"]):
-    time.sleep(float(options.get("pause", 0)))
-    done.append(len(done) * (seed + 1) + len(name))
-    note("step")
-    new = folder / "new"
-    new.write_text(json.dumps(done))
-    new.replace(state)
-result = json.loads(Path("result.json").read_text()) | {"acc1": float(sum(done) % 100), "seed": seed}
-new = folder / "new"
-new.write_text(json.dumps(result))
-new.replace(folder / "result.json")
-note("end")
+
+def run(resolved):
+    folder, name, seed = resolved.folder, resolved.config["experiment"].rpartition("/")[2], resolved.seed
+
+    def note(event):
+        with open("journal", "a") as journal:
+            journal.write(f"{event} {name} {seed} {os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")
+
+    with folder.lock():
+        if folder.result.exists():
+            return
+        note("start")
+        state = folder.path / "state.json"
+        done = json.loads(state.read_text()) if state.exists() else []
+        if name == "broken" and not Path("mended").exists():
+            raise RuntimeError("it is broken")
+        while len(done) < resolved.config["steps"]:
+            time.sleep(resolved.config.get("pause", 0))
+            done.append(len(done) * (seed + 1) + len(name))
+            note("step")
+            new = folder.path / "new"
+            new.write_text(json.dumps(done))
+            new.replace(state)
+        result = json.loads(Path("result.json").read_text()) | {"acc1": float(sum(done) % 100), "seed": seed}
+        new = folder.path / "new"
+        new.write_text(json.dumps(result))
+        new.replace(folder.result)
+        note("end")
 """
 
-LAUNCHER = """
+SITE = """
 import sys
-sys.path.insert(0, {repository!r})
-import fgsbir.commands.sweep as command
-from pathlib import Path
-def locate(runs):
-    folders = []
-    for words in runs:
-        options = dict(zip(words[::2], words[1::2])) | dict(word.split("=", 1) for word in words if "=" in word)
-        name, seed = Path(options["--config"]).stem, options["--seed_everything"]
-        folders.append(f"{{options['--runs_dir']}}/tiny/{{name}}/00000000-s{{seed}}")
-    return [(folder, folder) for folder in folders]
-command._locate = locate
-sys.path.pop(0)
-import os
-os.environ["PYTHONPATH"] = os.getcwd()
-command.run(sys.argv[1:])
+if "fgsbir" in " ".join(sys.orig_argv):
+    import importlib.util
+    spec = importlib.util.spec_from_file_location("fgsbir.runs.training", {path!r})
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules["fgsbir.runs.training"] = module
 """
 
 RESULT = {
@@ -92,26 +84,30 @@ RESULT = {
 
 def install(folder: Path, experiments=("a", "b"), seeds=(0, 1), **settings) -> None:
     """Writes the stand-in, and a sweep s.yaml over experiments and seeds."""
-    (folder / "fgsbir").mkdir()
-    (folder / "fgsbir" / "__init__.py").touch()
-    (folder / "fgsbir" / "__main__.py").write_text(CHILD)
-    (folder / "launcher.py").write_text(LAUNCHER.format(repository=str(REPOSITORY)))
+    (folder / "training.py").write_text(TRAINING)
+    (folder / "sitecustomize.py").write_text(SITE.format(path=str(folder / "training.py")))
     (folder / "result.json").write_text(json.dumps(RESULT))
     for name in experiments:
-        (folder / f"{name}.yaml").write_text(f"experiment: tiny/{name}\n")
+        (folder / f"{name}.yaml").write_text(f"experiment: tiny/{name}\nmodel: {{class_path: stand.In}}\n")
     parameters = {"experiment": {"values": [f"{name}.yaml" for name in experiments]}, "seed": {"values": list(seeds)}}
     parameters |= {name: {"value": value} for name, value in settings.items()}
     (folder / "s.yaml").write_text(json.dumps({"name": "s", "method": "grid", "parameters": parameters}))
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Variables with which the stand-in is found."""
+    return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{REPOSITORY}"}
+
+
 def command(*words: str) -> list[str]:
-    """The command line of `fgsbir sweep` with the stand-in, to be started in its folder."""
-    return [sys.executable, "launcher.py", *map(str, words)]
+    """The command line of `fgsbir sweep`, to be started in the folder with its environment."""
+    return [sys.executable, "-m", "fgsbir", "sweep", *map(str, words)]
 
 
-def finish(folder: Path, *words: str, **options) -> subprocess.CompletedProcess:
+def finish(folder: Path, *words: str, env=None) -> subprocess.CompletedProcess:
     """Runs the launcher to its end."""
-    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, timeout=60, **options)
+    variables = {**environment(folder), **(env or {})}
+    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, timeout=60, env=variables)
 
 
 def journal(folder: Path, event: str) -> list[tuple[str, str]]:
@@ -124,6 +120,6 @@ def journal(folder: Path, event: str) -> list[tuple[str, str]]:
 def results(folder: Path) -> dict[str, float]:
     """The scores of the finished runs."""
     return {
-        path.parent.relative_to(folder).as_posix(): json.loads(path.read_text())["acc1"]
+        path.parent.parent.name + path.parent.name[-3:]: json.loads(path.read_text())["acc1"]
         for path in sorted((folder / "runs").rglob("result.json"))
     }

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sweep.stand_in import command, finish, install, journal, results
+from sweep.stand_in import command, environment, finish, install, journal, results
 
 from fgsbir.errors import InputError
 from fgsbir.sweep import local
@@ -80,7 +80,8 @@ def test_a_sweep_with_one_more_seed_runs_only_that(folder):
 @pytest.mark.parametrize("victim", ["launcher", "child"])
 def test_after_kill_9_the_same_command_finishes_every_run_once(victim, folder, undisturbed):
     install(folder, steps=6, pause=0.1)
-    launcher = subprocess.Popen(command("run", "s.yaml", "--slots", "2"), cwd=folder, stdout=subprocess.DEVNULL)
+    words, env = command("run", "s.yaml", "--slots", "2"), environment(folder)
+    launcher = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, env=env)
     wait_for(lambda: len(journal(folder, "step")) >= 3)
     children = pids(folder)
     if victim == "launcher":
@@ -108,7 +109,8 @@ def test_after_kill_9_the_same_command_finishes_every_run_once(victim, folder, u
 def test_two_launchers_at_once_share_the_runs(folder, undisturbed):
     install(folder, steps=6, pause=0.05)
     words = command("run", "s.yaml", "--slots", "2")
-    launchers = [subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL) for _ in range(2)]
+    env = environment(folder)
+    launchers = [subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, env=env) for _ in range(2)]
     assert [launcher.wait(timeout=60) for launcher in launchers] == [0, 0]
     assert results(folder) == undisturbed
     assert sorted(journal(folder, "start")) == EVERY
@@ -116,7 +118,8 @@ def test_two_launchers_at_once_share_the_runs(folder, undisturbed):
 
 def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(folder, undisturbed):
     install(folder, steps=6, pause=0.1)
-    launcher = subprocess.Popen(command("run", "s.yaml"), cwd=folder, stdout=subprocess.PIPE, text=True)
+    words, env = command("run", "s.yaml"), environment(folder)
+    launcher = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True, env=env)
     wait_for(lambda: len(journal(folder, "step")) >= 3)
     launcher.send_signal(signal.SIGINT)
     out, _ = launcher.communicate(timeout=20)
@@ -133,9 +136,9 @@ def test_a_failed_run_keeps_its_log_is_listed_and_makes_the_exit_status(folder):
     install(folder, experiments=("a", "broken"), seeds=(0,), steps=1)
     done = finish(folder, "run", "s.yaml")
     assert done.returncode == 1
-    log = Path("runs/tiny/broken/00000000-s0/log.txt")
+    (log,) = (path.relative_to(folder) for path in folder.glob("runs/tiny/broken/*/log.txt"))
     assert "2 runs: 1 done, 1 failed" in done.stdout
-    assert f"failed tiny/broken/00000000-s0: RuntimeError: it is broken ({log})" in done.stdout
+    assert f"failed tiny/broken/{log.parent.name}: RuntimeError: it is broken ({log})" in done.stdout
     assert "Traceback" in (folder / log).read_text()
     assert len(results(folder)) == 1  # the others were run
     status = finish(folder, "status", "s.yaml")
@@ -148,10 +151,23 @@ def test_a_failed_run_keeps_its_log_is_listed_and_makes_the_exit_status(folder):
     assert "2 runs: 2 done" in finish(folder, "status", "s.yaml").stdout
 
 
+def test_a_slot_keeps_its_process_for_run_after_run(folder):
+    install(folder, seeds=(0, 1, 2), steps=1)
+    assert finish(folder, "run", "s.yaml", "--slots", "1").returncode == 0
+    assert len(journal(folder, "end")) == 6
+    assert len(pids(folder)) == 1
+
+
+def test_a_slot_gets_a_new_process_after_a_failure(folder):
+    install(folder, experiments=("broken", "a"), seeds=(0, 1), steps=1)
+    assert finish(folder, "run", "s.yaml", "--slots", "1").returncode == 1
+    assert journal(folder, "end") == [("a", "0"), ("a", "1")]
+    assert len(pids(folder)) == 3
+
+
 def test_a_run_gets_the_gpus_of_its_slot(folder):
     install(folder, steps=2, pause=0.05)
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "4,7"}
-    assert finish(folder, "run", "s.yaml", env=environment).returncode == 0
+    assert finish(folder, "run", "s.yaml", env={"CUDA_VISIBLE_DEVICES": "4,7"}).returncode == 0
     used = [line.split()[4] for line in (folder / "journal").read_text().splitlines() if line.startswith("start")]
     assert set(used) == {"4", "7"}
 

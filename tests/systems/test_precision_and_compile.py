@@ -14,7 +14,8 @@ from fgsbir.cli import main
 from fgsbir.data.sample import PairBatch
 from fgsbir.models import region_encoder
 from fgsbir.models.hierarchy import NodeFusion
-from fgsbir.runs.folder import RunFolder, config_hash
+from fgsbir.runs.folder import RunFolder
+from fgsbir.runs.hashing import config_hash
 from fgsbir.systems import SYSTEMS
 
 COMPILER = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")

@@ -93,7 +93,7 @@ format: install ## fix style where a tool can
 	$(BIN)/ruff format .
 
 docs: install ## make the documentation in site/; a dead link is an error
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 build: install ## make the wheel and the source distribution in dist/
 	rm -rf dist

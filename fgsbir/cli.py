@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fgsbir: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader has enough, as `head` has
+        if argv[0] in ("fit", "run", "test", "validate"):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return 0

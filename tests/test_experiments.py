@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fgsbir.report.cells import DATASETS, DETAILS, PAPER_ROWS, REGIONS, experiment_of
-from fgsbir.runs.config import Settings, load_experiment, resolve
+from fgsbir.runs.config import Settings, resolve
+from fgsbir.runs.experiments import load_experiment
 from fgsbir.runs.training import run
 from fgsbir.systems import SYSTEMS
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fgsbir.errors import InputError
 from fgsbir.runs.config import Settings, resolve
 
 if TYPE_CHECKING:
     from fgsbir.runs.training import Stage
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as of a shell."""
 
 HELP = """\
 usage: fgsbir {name} [--system NAME] [--dataset NAME] [--recipe NAME] [--variant NAME] [--seed N] [--SETTING VALUE ...]
@@ -86,12 +87,7 @@ def _run(name: str, argv: list[str], stages: tuple[Stage, ...]) -> None:
         print_help()
         return
     only_print = "--print_config" in argv
-    settings = Settings.parse([option for option in argv if option != "--print_config"])
-    if not (settings.files or settings.system or settings.experiment):
-        fix = f"use --system, --experiment or --config: fgsbir {name} --system proposed --dataset embedded"
-        raise InputError(f"fgsbir {name}", "no experiment is named", fix)
-    checkpoint = dict(settings.values).get("ckpt_path")
-    resolved = resolve(settings)
+    resolved = resolve(Settings.parse([option for option in argv if option != "--print_config"]))
     if name != "validate" and not only_print and resolved.report_done():
         return
 
@@ -100,4 +96,9 @@ def _run(name: str, argv: list[str], stages: tuple[Stage, ...]) -> None:
     if only_print:
         training.print_config(resolved)
     else:
-        training.run(resolved, stages, None if checkpoint is None else Path(str(checkpoint)))
+        try:
+            training.run(resolved, stages)
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+        except SystemExit as left:  # Lightning's answer to Ctrl-C in a loop
+            raise SystemExit(INTERRUPTED if isinstance(left.__context__, KeyboardInterrupt) else left.code) from None

@@ -14,7 +14,7 @@ from fgsbir.commands.parser import CommandParser
 from fgsbir.errors import InputError
 from fgsbir.runs.shipped import shipped
 from fgsbir.sweep import local, slurm, wandb_agents
-from fgsbir.sweep.plan import Plan, make_plan, wanted
+from fgsbir.sweep.plan import Plan, make_plan
 from fgsbir.sweep.spec import Sweep, load_sweep
 from fgsbir.sweep.state import state_of, summary, table
 
@@ -62,14 +62,14 @@ def _run(sweep: Sweep, plan: Plan, options: argparse.Namespace) -> None:
     os.environ.setdefault("WANDB_RUN_GROUP", plan.name)  # W&B's own variable, which all runs inherit
     if options.launcher == "slurm":
         of_sbatch = dict(_setting("--slurm", text) for text in options.slurm)
-        folder = plan.path.parent / "slurm"
+        folder = plan.configs
         slurm.launch(pending, f"{plan.name}-{plan.digest}", folder, of_sbatch, options.slots)
     else:
-        slots = local.slots_of_machine(options.slots, wanted(pending, "trainer.devices"))
+        slots = local.slots_of_machine(options.slots, max(run.wanted("devices") for run in pending))
         if options.launcher == "wandb":
             wandb_agents.launch(sweep, slots)
         else:
-            local.launch(pending, slots)
+            local.launch(pending, slots, plan.configs)
     states = [state_of(run) for run in plan.runs]
     print(f"{plan.name}: {summary(states)}")
     unfinished = [(run, state) for run, state in zip(plan.runs, states, strict=True) if state.kind != "done"]
@@ -116,7 +116,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
 def _found(file: Path) -> Path:
     """A sweep file, or the shipped one of that name where there is no such file."""
     named = shipped("sweeps") / f"{file.stem}.yaml"
-    return named if not file.exists() and named.is_file() else file
+    is_name = file.parent in (Path(), Path("sweeps")) and file.suffix in ("", ".yaml")
+    return named if is_name and not file.exists() and named.is_file() else file
 
 
 def _setting(option: str, text: str) -> tuple[str, Any]:

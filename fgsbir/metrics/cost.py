@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import resource
 import sys
 import time
@@ -114,6 +116,8 @@ def reset_peak_memory(device: torch.device) -> None:
     """Lets `peak_memory` count from here, on a GPU and on Linux; elsewhere it goes on counting from the start."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed still counts otherwise, if glibc keeps it
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # see proc(5)
 

@@ -25,7 +25,7 @@ from fgsbir.errors import InputError
 from fgsbir.files import atomic_write, read_bytes
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.stroke_transformer import StrokeTransformer
-from fgsbir.runs.config import load_experiment
+from fgsbir.runs.experiments import load_experiment
 from fgsbir.runs.shipped import shipped
 from fgsbir.runs.wandb_logger import WandbOptions
 from fgsbir.systems import SYSTEMS

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from fgsbir.metrics.cost import Cost, measure
-from fgsbir.runs.config import Settings, resolve, system_names
+from fgsbir.runs.config import Settings, resolve
+from fgsbir.runs.experiments import system_names
 from fgsbir.runs.loading import build
 from fgsbir.systems import SYSTEMS
 from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, short_number

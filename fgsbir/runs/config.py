@@ -6,46 +6,42 @@ Nothing here imports torch, so a sweep of hundreds of runs is planned in a secon
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
 
 from fgsbir.errors import InputError
-from fgsbir.runs.defaults import with_defaults
+from fgsbir.runs.defaults import find_class, with_defaults
+from fgsbir.runs.experiments import Config, compose, load_experiment, merged, parts_of
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.hashing import config_hash
-from fgsbir.runs.shipped import shipped
-
-Config = dict[str, Any]
 
 SELECTORS = ("system", "dataset", "recipe", "variant", "experiment", "experiments", "seed")
 """Options that choose what is run; all others are settings."""
 
-_TRANSIENT = ("config", "ckpt_path", "experiments", "weights_only", "return_predictions", "verbose")
-"""Keys that are no part of a configuration, though the config.yaml of an earlier version may have them."""
+_TEXT = ("runs_dir", "ckpt_path", "trained_as", "wandb.mode", "wandb.project", "wandb.entity", "wandb.group")
+"""Settings that are text, whatever it looks like."""
+
+_CLASSES = ("trainer.logger", "trainer.callbacks", "optimizer", "lr_scheduler")
+"""Settings whose text is the name of a class."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for.
-
-    An experiment is a composition, `systems/<recipe>/<system>.yaml` over `datasets/<dataset>.yaml` and, for a variant,
-    `variants/<variant>.yaml`, or one file that says more. With `files`, those are all there is, and `experiment` is the
-    name of the run's folder.
+    """What was asked for: an experiment, by files or by names, and settings over it.
 
     Args:
-        files: experiment files, the later over the earlier.
-        system: name of a file in `systems/<recipe>/`.
-        dataset: name of a file in `datasets/`; "embedded" by default.
+        files: experiment files, the later over the earlier; with them, no other name but `experiment` is given.
+        system: name of a system.
+        dataset: name of a dataset; "embedded" by default.
         recipe: "modern" by default, or "paper".
-        variant: name of a file in `variants/`.
-        experiment: name such as "proposed_coarse" or "chair_v2/proposed"; with `files` the name of the run's folder.
+        variant: name of a variant.
+        experiment: name such as "proposed_coarse" or "chair_v2/proposed" in place of system, recipe and variant. Beside
+            `files` or `system`, name of the run's folder.
         experiments: folder of all experiments; the shipped ones by default.
-        seed: of the run; 0 by default.
+        seed: seed of the run; 0 by default.
         values: dotted keys with their values, the later over the earlier. A key that ends in "+" appends to a list.
     """
 
@@ -101,10 +97,35 @@ class Settings:
             elif name in SELECTORS:
                 chosen[name] = str(value)
             else:
-                values.append((name, _read_value(value)))
+                values.append((name, value if name in _TEXT and value != "null" else _read_value(value)))
         if chosen.get("experiment", "").endswith((".yaml", ".yml")):
             files.append(Path(chosen.pop("experiment")))
         return cls(files=tuple(files), values=tuple(values), **chosen)
+
+    def normalised(self) -> Settings:
+        """The same settings with system, dataset, recipe and variant apart, where no files are given.
+
+        Raises:
+            InputError: if names contradict each other, or none is given.
+        """
+        if self.files:
+            for option in ("system", "dataset", "recipe", "variant"):
+                if getattr(self, option) is not None:
+                    problem = f"{self.files[0]} is a file, which has its own"
+                    raise InputError(f"--{option}", problem, f"leave --{option} out")
+            return self
+        if self.system is not None:
+            return replace(self, dataset=self.dataset or "embedded", recipe=self.recipe or "modern")
+        if self.experiment is None:
+            raise InputError("--system", "no system is named", "add --system NAME, e.g. proposed, or --config FILE")
+        path = PurePath(self.experiment)
+        folder = None if path.parent == PurePath() else path.parent.as_posix()
+        if folder is not None and self.dataset not in (None, folder):
+            raise InputError("--dataset", f"{path} is an experiment on another one", "leave --dataset out")
+        dataset = folder or self.dataset or "embedded"
+        system, recipe, variant = parts_of(path.name, dataset, self.recipe, self.experiments)
+        variant = self.variant or variant
+        return replace(self, system=system, dataset=dataset, recipe=recipe, variant=variant, experiment=None)
 
 
 @dataclass(frozen=True)
@@ -113,8 +134,8 @@ class ResolvedRun:
 
     Attributes:
         config: all settings, defaults of fgsbir's own classes included; plain containers, as in config.yaml.
-        hash: of all in it that decides the result; see `config_hash`.
-        folder: of the run.
+        hash: hash of all in it that decides the result; see `config_hash`.
+        folder: folder of the run.
         training: the run whose training this one shares, if it only tests otherwise (`trained_as`); else None.
         backbone: the run whose trained backbone this one takes over (`backbone_from`); else None.
     """
@@ -188,171 +209,47 @@ def resolve(settings: Settings) -> ResolvedRun:
     Raises:
         InputError: if a file is missing or damaged, a name is unknown, or a setting of a class is misspelt.
     """
-    config = _composed(settings)
-    for key, value in settings.values:
+    chosen = settings.normalised()
+    if chosen.files:
+        config: Config = {"experiment": "custom", "recipe": "custom"}
+        for file in chosen.files:
+            config = merged(config, load_experiment(file))
+    else:
+        config = compose(
+            str(chosen.system), str(chosen.dataset), str(chosen.recipe), chosen.variant, chosen.experiments
+        )
+    if chosen.experiment is not None:
+        config["experiment"] = chosen.experiment
+    for key, value in chosen.values:
         assign(config, key, value)
-    if settings.recipe is not None and (settings.files or "recipe" not in config):
-        config["recipe"] = settings.recipe
-    if settings.seed is not None:
-        config["seed_everything"] = settings.seed
-    if "model" not in config:
-        raise InputError("model", "no system is named", "add --system NAME, e.g. --system proposed, or --config FILE")
-    config = with_defaults({key: value for key, value in config.items() if key not in _TRANSIENT})
+    if chosen.seed is not None:
+        config["seed_everything"] = chosen.seed
+    config = with_defaults(config)
     if isinstance(config["backbone_from"], str):
-        config["backbone_from"] = _backbone(settings, config, config["backbone_from"]).config
+        config["backbone_from"] = _backbone(chosen, config, config["backbone_from"]).config
     return ResolvedRun.of(config)
 
 
-def _backbone(settings: Settings, config: Config, name: str) -> ResolvedRun:
+def _backbone(chosen: Settings, config: Config, name: str) -> ResolvedRun:
     """The run that trains a backbone: all that was set for this one on the command line holds for it, but its model."""
-    shared = replace(settings, values=tuple(pair for pair in settings.values if _is_shared(pair[0])), variant=None)
+    shared = Settings(
+        experiments=chosen.experiments,
+        seed=int(config["seed_everything"]),
+        values=tuple(pair for pair in chosen.values if _is_shared(pair[0])),
+    )
     if name.endswith((".yaml", ".yml")):
-        own = replace(shared, files=(Path(name),), system=None, dataset=None, experiment=None)
-    else:
-        dataset = settings.dataset or str(config["experiment"]).partition("/")[0]
-        recipe = settings.recipe or {"custom": "modern"}.get(config["recipe"], str(config["recipe"]))
-        own = replace(shared, files=(), system=name, dataset=dataset, experiment=None, recipe=recipe)
-    return resolve(replace(own, seed=int(config.get("seed_everything", 0))))
+        return resolve(replace(shared, files=(Path(name),)))
+    # A file tells its dataset and recipe by its names alone.
+    dataset = chosen.dataset or str(config["experiment"]).partition("/")[0]
+    recipe = chosen.recipe or {"custom": "modern"}.get(config["recipe"], str(config["recipe"]))
+    return resolve(replace(shared, system=name, dataset=dataset, recipe=recipe))
 
 
 def _is_shared(key: str) -> bool:
     """Whether a setting of an experiment is also one of the experiment that trains its backbone."""
     if key.startswith("model"):
         return key.startswith(("model.backbone", "model.init_args.backbone"))
-    return key not in ("trained_as", "backbone_from", "data.test_detail")
-
-
-def _composed(settings: Settings) -> Config:
-    """The merged files of an experiment, with its name."""
-    if settings.files:
-        for option in ("system", "dataset", "variant"):
-            if getattr(settings, option) is not None:
-                problem = f"{settings.files[0]} is a file, which has its own"
-                raise InputError(f"--{option}", problem, f"leave --{option} out")
-        config: Config = {}
-        for file in settings.files:
-            config = merged(config, load_experiment(file))
-        if settings.experiment is not None:
-            config["experiment"] = settings.experiment
-        return {"experiment": "custom", "recipe": "custom", **config}
-    dataset, name = settings.dataset, settings.system
-    if name is None and settings.experiment is not None:
-        path = PurePath(settings.experiment)
-        dataset, name = dataset if path.parent == PurePath() else path.parent.as_posix(), path.name
-    if name is None:
-        if settings.dataset or settings.variant or settings.recipe:
-            raise InputError("--system", "it is missing", "name one, e.g. --system proposed")
-        return {"experiment": "custom", "recipe": "custom"}
-    config = _named(settings.experiments, dataset or "embedded", name, settings.recipe or "modern", settings.variant)
-    if settings.system is not None and settings.experiment is not None:
-        config["experiment"] = settings.experiment
-    return config
-
-
-def _named(root: Path | None, dataset: str, name: str, recipe: str, variant: str | None) -> Config:
-    """An experiment by its name: a file of its own, else a system with a dataset and perhaps a variant."""
-    root = root or shipped("experiments")
-    suffix = "" if recipe == "modern" else f"_{recipe}"
-    known_systems, systems = system_names(root, recipe), root / "systems" / recipe
-    if not (root / "datasets" / f"{dataset}.yaml").is_file():
-        known = ", ".join(sorted(path.stem for path in (root / "datasets").glob("*.yaml")))
-        raise InputError("--dataset", f"there is no '{dataset}' in {root}", f"use one of {known}, or --config FILE")
-    own = root / dataset / f"{name}{suffix}.yaml"
-    system = name
-    if variant is None and not own.is_file() and name not in known_systems:
-        endings = [path.stem for path in (root / "variants").glob("*.yaml") if name.endswith(f"_{path.stem}")]
-        if endings:
-            variant = max(endings, key=len)
-            system = name.removesuffix(f"_{variant}")
-    named = root / dataset / f"{system}{suffix}.yaml"
-    if named.is_file():
-        config = load_experiment(named)
-    elif system in known_systems:
-        files = (systems / f"{system}.yaml", root / "datasets" / f"{dataset}.yaml")
-        config = merged(*map(load_experiment, files))
-    else:
-        fix = f"use one of {', '.join(known_systems)}, or a file"
-        raise InputError(f"experiment '{dataset}/{name}{suffix}'", "there is none", fix)
-    config["experiment"] = f"{dataset}/{system}{suffix}"
-    if variant is not None:
-        change = load_experiment(root / "variants" / f"{variant}.yaml")
-        if "test_detail" in change.get("data", {}):
-            config["trained_as"] = config["experiment"]
-        config = merged(config, change)
-        config["experiment"] = f"{dataset}/{system}_{variant}{suffix}"
-    return config
-
-
-def system_names(root: Path | None, recipe: str) -> list[str]:
-    """The systems that have a recipe.
-
-    Args:
-        root: folder of all experiments; the shipped ones by default.
-        recipe: e.g. "modern".
-
-    Raises:
-        InputError: if there is no such recipe.
-    """
-    systems = (root or shipped("experiments")) / "systems"
-    if not (systems / recipe).is_dir():
-        known = ", ".join(sorted(path.name for path in systems.glob("*") if path.is_dir()))
-        raise InputError("--recipe", f"there is no '{recipe}' in {systems}", f"use one of {known}")
-    return sorted(path.stem for path in (systems / recipe).glob("[a-z]*.yaml"))
-
-
-@cache
-def _read_yaml(path: Path, _changed: int) -> Config:
-    try:
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(path, f"not valid YAML ({str(error).splitlines()[0]})", "fix the file") from None
-    if not isinstance(config, dict):
-        raise InputError(path, "not a configuration", "write keys and values")
-    return config
-
-
-def read_yaml(path: Path) -> Config:
-    """The keys and values of a YAML file.
-
-    Raises:
-        InputError: if it is missing or not valid YAML.
-    """
-    try:
-        return deepcopy(_read_yaml(path, path.stat().st_mtime_ns))
-    except OSError as error:
-        raise InputError(path, error.strerror or "cannot be read", "check the path of the config") from None
-
-
-def load_experiment(path: Path, inside: tuple[Path, ...] = ()) -> Config:
-    """An experiment file merged over its bases; later bases win, and the file itself wins over all.
-
-    Args:
-        path: the file; the paths under its `base` are relative to it.
-        inside: files that are being merged, to find circles.
-
-    Raises:
-        InputError: if a file is missing, not valid YAML or its own base.
-    """
-    config = read_yaml(path)
-    if path.resolve() in inside:
-        raise InputError(path, "it names itself as its base", "remove one 'base'")
-    whole: Config = {}
-    for base in config.pop("base", []):
-        whole = merged(whole, load_experiment(path.parent / base, (*inside, path.resolve())))
-    whole = merged(whole, config)
-    return whole
-
-
-def merged(base: Any, over: Any) -> Any:
-    """Nested merge; a class replaced by another takes none of its arguments."""
-    if not isinstance(base, dict) or not isinstance(over, dict):
-        return over
-    if "class_path" in base and over.get("class_path", base["class_path"]) != base["class_path"]:
-        return over
-    return {
-        key: merged(base[key], over[key]) if key in base and key in over else over.get(key, base.get(key))
-        for key in base | over
-    }
+    return key not in ("trained_as", "backbone_from", "ckpt_path", "data.test_detail")
 
 
 def assign(config: Config, key: str, value: Any) -> None:
@@ -377,21 +274,38 @@ def assign(config: Config, key: str, value: Any) -> None:
     for name in path:
         node = _child(node, name)
     node = _arguments(node, last)
+    name = last.removesuffix("+")
+    before = node.get(name)
+    if key.removesuffix("+") in _CLASSES:
+        value = [_as_class(item) for item in value] if isinstance(value, list) else _as_class(value)
+    elif isinstance(before, dict) and isinstance(value, str) and {"class_path", "init_args"} & before.keys():
+        value = _as_class(value)
     if last.endswith("+"):
-        name = last.removesuffix("+")
-        items = value if isinstance(value, list) else [value]
-        node[name] = [*(node.get(name) or []), *({"class_path": i} if isinstance(i, str) else i for i in items)]
-        return
-    before = node.get(last)
-    if isinstance(before, dict) and "class_path" in before and isinstance(value, str):
-        value = {"class_path": value}
-    node[last] = merged(before, value)
+        old = [] if before in (None, False) else before if isinstance(before, list) else [_as_class(before)]
+        node[name] = [*old, *(value if isinstance(value, list) else [value])]
+    else:
+        node[name] = merged(_same_class(before, value), value)
+
+
+def _as_class(value: Any) -> Any:
+    """The settings of a class that is given by its name."""
+    return {"class_path": value} if isinstance(value, str) else value
+
+
+def _same_class(before: Any, value: Any) -> Any:
+    """Settings before, called by the name that a class has in `value` where it is the same one."""
+    if not isinstance(before, dict) or not isinstance(value, dict) or "class_path" not in before | value:
+        return before
+    old, new = before.get("class_path"), value.get("class_path")
+    if old is None or new is None or old == new:
+        return before
+    sources = find_class(str(old)), find_class(str(new))
+    return {**before, "class_path": new} if None not in sources and sources[0] == sources[1] else before
 
 
 def _arguments(node: Config, name: str) -> Config:
     """Where a name below a node stands: among the arguments of a class, else in the node itself."""
-    is_class = "class_path" in node or "init_args" in node
-    if is_class and name not in ("class_path", "init_args", "dict_kwargs"):
+    if {"class_path", "init_args"} & node.keys() and name not in ("class_path", "init_args", "dict_kwargs"):
         arguments: Config = node.setdefault("init_args", {})
         return arguments
     return node
@@ -402,14 +316,23 @@ def _child(node: Config, name: str) -> Config:
     node = _arguments(node, name)
     below = node.get(name)
     if isinstance(below, list) and below:
-        if isinstance(below[-1], str):
-            below[-1] = {"class_path": below[-1]}
-        below = below[-1]
+        last = below[-1] = _as_class(below[-1])
+        below = last
     elif isinstance(below, str):
-        below = node[name] = {"class_path": below}
+        below = node[name] = _as_class(below)
     elif not isinstance(below, dict):
         below = node[name] = {}
     return below
+
+
+class _Values(yaml.SafeLoader):
+    """YAML whose dates are text."""
+
+
+_Values.yaml_implicit_resolvers = {
+    letter: [(tag, expression) for tag, expression in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _read_value(value: Any) -> Any:
@@ -417,7 +340,7 @@ def _read_value(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = yaml.safe_load(value)
+        read = yaml.load(value, Loader=_Values)
     except yaml.YAMLError:
         return value
     return value if read is None and value not in ("null", "~", "") else read

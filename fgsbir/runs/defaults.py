@@ -7,7 +7,7 @@ names another.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -18,10 +18,13 @@ from typing import Any
 from fgsbir.errors import InputError
 
 DATA = "fgsbir.data.datamodule.SketchPhotoDataModule"
-"""The class behind `data`."""
+"""Class of `data`."""
 
 TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
-"""The class behind `trainer`. Its defaults are Lightning's, and no part of a configuration."""
+"""Class of `trainer`. Its defaults are Lightning's, and no part of a configuration."""
+
+WANDB = "fgsbir.runs.wandb_logger.WandbOptions"
+"""Class of `wandb`."""
 
 TOP: Mapping[str, Any] = {
     "experiment": "custom",
@@ -29,12 +32,17 @@ TOP: Mapping[str, Any] = {
     "trained_as": None,
     "backbone_from": None,
     "runs_dir": "runs",
+    "ckpt_path": None,
     "compile": False,
     "seed_everything": 0,
     "trainer": {},
+    "model": None,
     "data": {},
 }
-"""Settings beside `model`, with their defaults."""
+"""Top-level settings that every configuration has, with their defaults."""
+
+OPTIONAL = ("wandb", "optimizer", "lr_scheduler")
+"""Top-level settings that are left out where they are not given."""
 
 _SHORT = (
     "fgsbir.systems",
@@ -69,23 +77,29 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with the defaults of all of fgsbir's classes in it, and of other classes with a source.
 
     Raises:
-        InputError: if an argument of such a class does not exist.
+        InputError: if there is no system, or a setting does not exist.
     """
-    out = {**TOP, **config}
-    data = dict(out["data"] or {})
-    data.pop("seed", None)  # it follows seed_everything
-    source, trainer = find_class(DATA), find_class(TRAINER)
+    for name in config:
+        if name not in (*TOP, *OPTIONAL):
+            raise InputError(name, "no such setting", f"use {_near(name, (*TOP, *OPTIONAL))}")
+    out = {**TOP, **{name: value for name, value in config.items() if name in TOP or value is not None}}
+    model = _value(out["model"], "model")
+    if not isinstance(model, Mapping) or "class_path" not in model:
+        raise InputError("model", "no system is named", "add --system NAME, e.g. proposed, or --config FILE")
+    data, trainer, wandb = (dict(out.get(name) or {}) for name in ("data", "trainer", "wandb"))
+    if data.pop("seed", seed := out["seed_everything"]) != seed:
+        raise InputError("data.seed", f"it is that of the run, {seed}", "use --seed")
+    source = find_class(DATA)
     assert source is not None
-    if trainer is not None:
-        _check(trainer, out["trainer"], "trainer")
     filled = _filled(source, data, "data")
     filled.pop("seed")
-    return {
-        **out,
-        "model": _value(out["model"], "model"),
-        "data": filled,
-        "trainer": {name: _value(value, f"trainer.{name}") for name, value in out["trainer"].items()},
-    }
+    if (wandb_options := find_class(WANDB)) is not None:
+        _check(wandb_options, wandb, "wandb")
+    if (lightning := find_class(TRAINER)) is not None:
+        known = _check(lightning, trainer, "trainer")
+        trainer = {name: value for name, value in trainer.items() if name not in known or value != known[name]}
+    trainer = {name: _value(value, f"trainer.{name}") for name, value in trainer.items()}
+    return {**out, "model": model, "data": filled, "trainer": trainer}
 
 
 def _filled(source: Source, given: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -106,8 +120,7 @@ def _check(source: Source, given: Mapping[str, Any], key: str) -> dict[str, Any]
     known, takes_more = arguments(source)
     for name in given:
         if name not in known and not takes_more:
-            near = get_close_matches(name, known, 3) or list(known)
-            raise InputError(f"{key}.{name}", f"{source.node.name} has no such setting", f"use {', '.join(near)}")
+            raise InputError(f"{key}.{name}", f"{source.node.name} has no such setting", f"use {_near(name, known)}")
     return known
 
 
@@ -125,6 +138,11 @@ def _value(value: Any, key: str) -> Any:
     given = value.get("init_args") or {}
     rest = {name: item for name, item in value.items() if name not in ("class_path", "init_args")}
     return {"class_path": source.path, "init_args": _filled(source, given, key), **rest}
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """The settings that a misspelt one may mean; all where none is like it."""
+    return ", ".join(get_close_matches(name, list(known), 3) or known)
 
 
 class _Missing:

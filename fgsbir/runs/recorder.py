@@ -64,7 +64,7 @@ class RunRecorder(Callback):
 
     def _save_config(self) -> None:
         if not self.run.config.exists():
-            self.run.write_config(self.resolved.config)
+            self.run.write_config({**self.resolved.config, "ckpt_path": None})  # what goes on from here has its own
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from jsonargparse import ArgumentError
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -25,8 +26,9 @@ import fgsbir.regions.view_hierarchy
 import fgsbir.systems  # noqa: F401  (the short names of their classes can then be used in configs)
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.errors import InputError
-from fgsbir.runs.config import Config, ResolvedRun
+from fgsbir.runs.config import ResolvedRun
 from fgsbir.runs.environment import is_first_process
+from fgsbir.runs.experiments import Config
 from fgsbir.runs.loading import load_backbone
 from fgsbir.runs.recorder import RunRecorder
 from fgsbir.runs.wandb_logger import WandbOptions, close_run, log_test, open_run
@@ -69,6 +71,7 @@ class FgsbirCLI(LightningCLI):
         parser.add_argument("--trained_as", type=str | None, default=None, help=trained_as)
         backbone_from = "Experiment on the same dataset, or file, whose trained backbone this one takes over."
         parser.add_argument("--backbone_from", type=dict | str | None, default=None, help=backbone_from)
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to start from, or to test.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
         parser.add_argument("--compile", type=bool, default=False, help="Whether to compile the encoders for training.")
         parser.add_class_arguments(WandbOptions, "wandb")
@@ -110,13 +113,14 @@ def print_help() -> None:
     SettingsParser({}).parser.print_help()
 
 
-def run(resolved: ResolvedRun, stages: Sequence[Stage] = ("fit", "test"), ckpt_path: Path | None = None) -> None:
+def run(resolved: ResolvedRun, stages: Sequence[Stage] = ("fit", "test")) -> None:
     """Takes a run through its stages; what is done already is not done again.
+
+    The setting `ckpt_path` is the checkpoint that the first stage starts from, in place of the run's own.
 
     Args:
         resolved: the run.
         stages: any of "fit", "validate" and "test".
-        ckpt_path: checkpoint to go on from, or to test, in place of the run's own.
 
     Raises:
         InputError: for a setting that does not exist, files that cannot be read, or a test without a training.
@@ -124,13 +128,18 @@ def run(resolved: ResolvedRun, stages: Sequence[Stage] = ("fit", "test"), ckpt_p
     if "validate" not in stages and resolved.report_done():
         return
     keep_freed_memory()
+    # A worker makes run after run, and Lightning never takes these back.
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = False
+    checkpoint = resolved.config["ckpt_path"]
     failed = True
     try:
         for stage in stages:
+            path = None if checkpoint is None or stage != stages[0] else Path(checkpoint)
             if stage == "fit":
-                _fit(resolved.trained, ckpt_path)
+                _fit(resolved.trained, path)
             else:
-                _evaluate(resolved, stage, ckpt_path)
+                _evaluate(resolved, stage, path)
         failed = False
     finally:
         close_run(failed)
@@ -149,7 +158,7 @@ class _Session:
         if stage == "fit" and self.settings.compile:
             self.system.compile_encoders()
         checkpoints: dict[str, Any] = {"dirpath": self.folder.checkpoints, "enable_version_counter": False}
-        # Of a few dozen queries acc@1 takes few values, and which epoch has the highest is luck; MRR uses every rank.
+        # acc@1 of a few dozen queries takes few values, and the epoch with the highest is luck; MRR uses every rank.
         best = ModelCheckpoint(filename="best", monitor="val/mrr", mode="max", **checkpoints)
         # Behind `best`, whose score it then holds for a resumed run.
         last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **checkpoints)
@@ -189,7 +198,8 @@ class _Session:
 def _watched(config: Config, folder: Path) -> Config:
     """A configuration without progress bars where nobody looks, and with a place for loggers that have none."""
     trainer = dict(config["trainer"])
-    if not sys.stdout.isatty():
+    bars = [str(c.get("class_path")) for c in trainer.get("callbacks") or [] if isinstance(c, dict)]
+    if not sys.stdout.isatty() and not any(name.endswith("ProgressBar") for name in bars):
         trainer = {"enable_progress_bar": False, "enable_model_summary": False, **trainer}
     loggers = trainer.get("logger")
     many = loggers if isinstance(loggers, list) else [loggers]
@@ -219,6 +229,8 @@ def _loggers(given: Any, folder: Path) -> list[Logger]:
 def _fit(resolved: ResolvedRun, ckpt_path: Path | None) -> None:
     """Trains a run, from where it was interrupted; its backbone first, if it takes one over."""
     folder, backbone = resolved.folder, resolved.backbone
+    if resolved.report_done():  # in every process: none must wait for others that have left
+        return
     session = _Session(resolved, "fit")
     if not session.learns:
         print(f"{folder.path}: {session.system.name} has nothing to train; fgsbir test is enough")

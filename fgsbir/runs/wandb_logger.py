@@ -84,6 +84,8 @@ def open_run(
     import wandb
 
     folder.path.mkdir(parents=True, exist_ok=True)
+    if wandb.run is not None and wandb.run.id != folder.wandb_id():
+        wandb.finish()  # that of a training before, in this process: `init` would go on with it
     try:
         run = wandb.init(
             mode=options.resolved_mode,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import select
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from fgsbir.errors import InputError
 from fgsbir.runs.environment import usable_memory_gib
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep.plan import PlannedRun
-from fgsbir.sweep.process import begin_log, end_log, kill, start_worker
+from fgsbir.sweep.process import begin_log, end_log, fgsbir, kill, start, start_worker
 from fgsbir.sweep.state import DONE, progress, state_of
 
 GIB_A_RUN = 5
@@ -37,49 +36,57 @@ class Worker:
 
     Attributes:
         slot: share of the machine.
+        configs: folder for the configurations of runs.
         process: started with the first run, and again after one that failed.
         run: what it makes; None between two runs.
         since: when that began.
     """
 
     slot: Slot
+    configs: Path
     process: subprocess.Popen[bytes] | None = None
     run: PlannedRun | None = None
     since: float = 0.0
 
     def begin(self, run: PlannedRun) -> None:
-        """Hands a run to the process."""
-        if self.process is None or self.process.poll() is not None:
-            self.process = start_worker({**os.environ, **self.slot})
-        begin_log(run.folder.log, ["fgsbir", "run", *run.arguments])
-        assert self.process.stdin is not None
+        """Hands a run to the process. One on several devices has its own, which Lightning starts again for each."""
+        config, log, environment = run.write_config(self.configs), run.folder.log, {**os.environ, **self.slot}
         self.run, self.since = run, time.monotonic()
+        if run.wanted("devices") > 1:
+            self.stop()
+            self.process = start(fgsbir("run", "--config", str(config)), environment, log)
+            return
+        if self.process is None:
+            self.process = start_worker(environment)
+        begin_log(log, ["fgsbir", "run", *run.arguments])
+        assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it died; `ended` finds out
-            pickle.dump((run.resolved, run.folder.log.absolute()), self.process.stdin)
+            self.process.stdin.write(f"{config}\t{log.absolute()}\n".encode())
             self.process.stdin.flush()
 
     def ended(self) -> bool:
-        """Whether the run has ended, with a line in its log if it took the process with it."""
+        """Whether the run has ended, with a line in its log if it failed, and took the process with it."""
         assert self.process is not None
-        assert self.process.stdout is not None
         assert self.run is not None
-        status = self.process.poll()
-        if select.select([self.process.stdout], [], [], 0)[0] and (answer := self.process.stdout.readline()):
-            if answer != DONE:  # then it ends itself
-                self.process.wait()
+        answers = self.process.stdout
+        if answers is not None and select.select([answers], [], [], 0)[0] and answers.readline() == DONE:
             return True
+        status = self.process.poll()
         if status is None:
             return False
-        end_log(self.run.folder.log, status)
+        if status:
+            end_log(self.run.folder.log, status)
+        self.process = None
         return True
 
     def stop(self) -> None:
         """Ends the process, and what it makes."""
         if self.process is not None:
             kill(self.process)
+            self.process = None
 
 
-def launch(runs: Sequence[PlannedRun], slots: Sequence[Slot]) -> None:
+def launch(runs: Sequence[PlannedRun], slots: Sequence[Slot], configs: Path) -> None:
     """Makes all runs, in a process a slot, and returns when the last one has ended.
 
     A run that dies takes only itself. Whatever ends this process ends the others too: Ctrl-C at once, anything else by
@@ -88,16 +95,18 @@ def launch(runs: Sequence[PlannedRun], slots: Sequence[Slot]) -> None:
     Args:
         runs: those that are not finished.
         slots: what each run at a time gets; see `slots_of_machine`.
+        configs: folder for their configurations.
 
     Raises:
         KeyboardInterrupt: when the processes are ended.
     """
-    pending, workers = list(runs), [Worker(slot) for slot in slots]
+    pending, workers = list(runs), [Worker(slot, configs) for slot in slots]
     screen = Screen(len(runs))
     try:
         while pending or any(worker.run for worker in workers):
             for worker in workers:
-                if worker.run is None and (run := _next(pending, [w.run for w in workers if w.run])) is not None:
+                active = [other.run for other in workers if other.run is not None]
+                if worker.run is None and (run := next_run(pending, active)) is not None:
                     pending.remove(run)
                     worker.begin(run)
                     screen.started(run)
@@ -115,16 +124,17 @@ def launch(runs: Sequence[PlannedRun], slots: Sequence[Slot]) -> None:
             worker.stop()
 
 
-def _next(pending: Sequence[PlannedRun], active: Sequence[PlannedRun]) -> PlannedRun | None:
-    """The first run that need not wait for another; if all must and nothing runs here, the first."""
-    trainings = set[Path]().union(*(run.unfinished for run in active))
-    free = [run for run in pending if not run.unfinished & trainings]
-    unlocked = (run for run in free if not any(map(_is_locked, (run.folder, *map(RunFolder, run.unfinished)))))
-    return next(unlocked, None if active or not pending else pending[0])
+def next_run(pending: Sequence[PlannedRun], active: Sequence[PlannedRun]) -> PlannedRun | None:
+    """The first run that need not wait: for a training that an active run makes, or for another launcher.
 
-
-def _is_locked(folder: RunFolder) -> bool:
-    return folder.is_locked
+    If all must wait for other launchers and nothing is active here, it is the first one.
+    """
+    made = set[Path]().union(*(run.unfinished for run in active))
+    for run in pending:
+        needed = run.unfinished
+        if not needed & made and not any(RunFolder(path).is_locked for path in {run.folder.path, *needed}):
+            return run
+    return None if active or not pending else pending[0]
 
 
 def slots_of_machine(count: int | None, devices: int) -> Sequence[Slot]:
@@ -145,8 +155,8 @@ def slots_of_machine(count: int | None, devices: int) -> Sequence[Slot]:
     if count is None:
         count = len(groups) if gpus else max(1, min(cores, (memory or GIB_A_RUN) // GIB_A_RUN))
     slots = [{"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // count)))} for _ in range(count)]
-    for place, slot in enumerate(slots if gpus else []):
-        slot["CUDA_VISIBLE_DEVICES"] = ",".join(groups[place % len(groups)])
+    for index, slot in enumerate(slots if gpus else []):
+        slot["CUDA_VISIBLE_DEVICES"] = ",".join(groups[index % len(groups)])
     return slots
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from fgsbir.files import atomic_write
 from fgsbir.runs.config import ResolvedRun, Settings, resolve
@@ -56,11 +57,21 @@ class PlannedRun:
         """The argv of `fgsbir run`."""
         return arguments(self.parameters)
 
+    def wanted(self, setting: str) -> int:
+        """The whole number that the run gives for a setting of the trainer, "devices" or "num_nodes"; 1 by default."""
+        value = self.resolved.config["trainer"].get(setting)
+        return value if isinstance(value, int) and value > 0 else 1
 
-def wanted(runs: Sequence[PlannedRun], setting: str) -> int:
-    """The largest whole number that a run gives for a setting, such as `trainer.devices`; 1 if none does."""
-    values = [run.parameters.get(setting) for run in runs]
-    return max([1, *(value for value in values if isinstance(value, int))])
+    def write_config(self, folder: Path) -> Path:
+        """Writes the configuration of the run to a folder: all that a process needs to make it.
+
+        Raises:
+            InputError: if it cannot be written.
+        """
+        path = folder / f"{self.folder.path.parent.name}-{self.folder.path.name}.yaml"
+        with atomic_write(path, "w") as file:
+            file.write(yaml.safe_dump(self.resolved.config, sort_keys=False))
+        return path.absolute()
 
 
 @dataclass(frozen=True)
@@ -79,9 +90,14 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Names the set of runs, 16 hexadecimal digits."""
-        folders = sorted(str(run.folder.path) for run in self.runs)
-        return hashlib.sha256("\n".join(folders).encode()).hexdigest()[:16]
+        """Names the runs and their settings, 16 hexadecimal digits."""
+        runs = sorted(f"{run.folder.path} {json.dumps(run.resolved.config, sort_keys=True)}" for run in self.runs)
+        return hashlib.sha256("\n".join(runs).encode()).hexdigest()[:16]
+
+    @property
+    def configs(self) -> Path:
+        """Folder of the configurations of runs that are started."""
+        return self.path.with_suffix("")
 
     def write(self) -> None:
         """Writes the plan as JSON.

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
-from fgsbir.sweep.plan import PlannedRun, wanted
-from fgsbir.sweep.process import fgsbir, start
+from fgsbir.sweep.plan import PlannedRun
+from fgsbir.sweep.process import end_log, fgsbir, start
 from fgsbir.sweep.state import state_of, summary
 
 DAY = 24 * 60
@@ -55,6 +52,7 @@ class Job:
         """
         status = start(fgsbir("run", "--config", str(self.config)), os.environ, self.log, _IGNORED).wait()
         if status:
+            end_log(self.log, status)
             raise RuntimeError(f"exit status {status}, see {self.log}")
 
     def checkpoint(self) -> Any:
@@ -93,8 +91,8 @@ def launch(
         parameters = {
             "job_name": name,
             "time": DAY,
-            "ntasks_per_node": wanted(runs, "trainer.devices"),
-            "nodes": wanted(runs, "trainer.num_nodes"),
+            "ntasks_per_node": max(run.wanted("devices") for run in runs),
+            "nodes": max(run.wanted("num_nodes") for run in runs),
             "array_parallelism": at_once or len(runs),
             "srun_args": ["--kill-on-bad-exit=1"],
         }
@@ -102,7 +100,7 @@ def launch(
             executor = submitit.SlurmExecutor(folder, max_num_timeout=TIMEOUTS)
             executor.update_parameters(**parameters | dict(options))
             with executor.batch():
-                jobs = [executor.submit(_job(run, folder)) for run in runs]
+                jobs = [executor.submit(Job(run.write_config(folder), run.folder.log)) for run in runs]
         except (RuntimeError, ValueError, submitit.core.utils.FailedSubmissionError) as error:
             problem = " ".join(str(error).split())
             raise InputError("--launcher slurm", problem, "check --slurm and that sbatch works here") from None
@@ -113,14 +111,6 @@ def launch(
     except KeyboardInterrupt:
         print(f"\njob {job_id} goes on; the same command waits for it again, scancel {job_id} ends it")
         raise
-
-
-def _job(run: PlannedRun, folder: Path) -> Job:
-    """The job of a run, and the file that tells it all that is to be done."""
-    config = folder / f"{run.folder.path.parent.name}-{run.folder.path.name}.yaml"
-    with atomic_write(config, "w") as file:
-        file.write(yaml.safe_dump(run.resolved.config, sort_keys=False))
-    return Job(config.absolute(), run.folder.log)
 
 
 def _wait(runs: Sequence[PlannedRun], job_id: str) -> None:

@@ -1,38 +1,38 @@
 """The process behind a slot of the local launcher: it makes run after run, so torch is loaded once.
 
-It reads pickled pairs of a run and its log from standard input, and writes a line to what was its standard output when
-a run has ended: `done` or `failed`. After a failure it ends itself, and the launcher starts another.
+A line of standard input names the configuration of a run and its log, separated by a tab. The answer to a run that
+succeeded is `done` on what was standard output. After a failure the process ends, and the launcher starts another.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import traceback
 from pathlib import Path
 
 from fgsbir.errors import InputError
-from fgsbir.runs.config import ResolvedRun
-from fgsbir.sweep.state import DONE, FAILED
+from fgsbir.runs.config import Settings, resolve
+from fgsbir.sweep.state import DONE
 
 
 def main() -> int:
-    """Makes runs until standard input ends."""
-    jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    while True:
-        try:
-            resolved, log = pickle.load(jobs)
-        except EOFError:
-            return 0
-        succeeded = _make(resolved, log)
-        answers.write(DONE if succeeded else b"failed\n")
-        answers.flush()
-        if not succeeded:
-            return 1
+    """Makes runs until standard input ends.
+
+    Returns:
+        Exit status: 0, 2 after a mistake of the user's, or 1 after any other failure.
+    """
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+        for line in sys.stdin:
+            config, log = line.rstrip("\n").split("\t")
+            if status := _make(Path(config), Path(log)):
+                return status
+            answers.write(DONE)
+            answers.flush()
+    return 0
 
 
-def _make(resolved: ResolvedRun, log: Path) -> bool:
+def _make(config: Path, log: Path) -> int:
     """Makes one run; all that it prints goes to its log."""
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
@@ -40,18 +40,17 @@ def _make(resolved: ResolvedRun, log: Path) -> bool:
     try:
         from fgsbir.runs.training import run  # here: what it prints belongs to the log
 
-        run(resolved)
+        run(resolve(Settings(files=(config,))))
     except InputError as error:
-        print(f"fgsbir: error: {error}\n{FAILED}exit status 2", file=sys.stderr)
-        return False
+        print(f"fgsbir: error: {error}", file=sys.stderr)
+        return 2
     except BaseException:
         traceback.print_exc()
-        print(f"{FAILED}exit status 1", file=sys.stderr)
-        return False
+        return 1
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    return True
+    return 0
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.retrieval.distances import VectorEncoding
-from fgsbir.runs.config import load_experiment
+from fgsbir.runs.experiments import load_experiment
 from fgsbir.systems import SYSTEMS, NodeSettings, Proposed, SketchBertVariant, TripletAttnSN, TripletSN
 from fgsbir.systems.base import System
 from fgsbir.systems.triplet_sn import ViewEncoding

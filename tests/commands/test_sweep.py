@@ -207,9 +207,21 @@ def test_the_runs_of_a_sweep_are_a_group_at_wandb(chosen, group, sweep, monkeypa
     assert groups == [group]
 
 
+@pytest.mark.parametrize("name", ["ablation", "ablation.yaml", "sweeps/ablation.yaml"])
+def test_a_shipped_sweep_goes_by_its_name(name, sweep, capsys):
+    assert main(["sweep", "run", name, "--dry-run"]) == 0
+    assert "ablation: 12 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["other/ablation.yaml", "ablation.txt", "ablations"])
+def test_another_path_is_no_shipped_sweep(name, sweep, capsys):
+    assert main(["sweep", "run", name, "--dry-run"]) == 2
+    assert "No such file" in error_of(capsys)
+
+
 def test_run_needs_an_experiment(capsys):
     assert main(["run", "--seed", "0"]) == 2
-    assert "no experiment is named" in error_of(capsys)
+    assert "no system is named" in error_of(capsys)
 
 
 def test_a_real_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path, write_config, monkeypatch):

@@ -11,8 +11,9 @@ import yaml
 from tiny import TINY
 
 from fgsbir.errors import InputError
-from fgsbir.runs.config import ResolvedRun, Settings, assign, load_experiment, merged, resolve
+from fgsbir.runs.config import ResolvedRun, Settings, assign, resolve
 from fgsbir.runs.defaults import MISSING, Default, arguments, find_class
+from fgsbir.runs.experiments import load_experiment, merged
 
 ROOT = Path(__file__).parents[2] / "experiments"
 
@@ -68,14 +69,22 @@ def test_files_that_say_more_are_found_by_their_name():
         ("system=propose dataset=chair_v2", "experiment 'chair_v2/propose': there is none"),
         ("experiment=chair_v2/_nodes", "experiment 'chair_v2/_nodes': there is none"),
         ("system=proposed recipe=secret", "--recipe: there is no 'secret'"),
-        ("system=proposed variant=k9", "k9.yaml: No such file"),
-        ("dataset=chair_v2", "--system: it is missing"),
-        ("", "model: no system is named"),
+        ("system=proposed variant=k9", "--variant: there is no 'k9'"),
+        ("dataset=chair_v2", "--system: no system is named"),
+        ("", "--system: no system is named"),
+        (
+            "experiment=chair_v2/proposed dataset=shoe_v2",
+            "--dataset: chair_v2/proposed is an experiment",
+        ),
         ("system=proposed seed=one", "--seed: 'one' is not a whole number"),
         ("system=proposed model.nodess.dim=3", "model.nodess: Proposed has no such setting; use nodes"),
         ("system=b_siamese model.backbone.levels=3", "model.backbone.levels: Backbone has no such setting"),
         ("system=b_siamese data.rendering.size=3", "data.rendering.size: Rendering has no such setting"),
         ("system=b_siamese trainer.max_epoch=3", "trainer.max_epoch: Trainer has no such setting; use max_epochs"),
+        ("system=b_siamese trainr.max_epochs=3", "trainr: no such setting; use trainer"),
+        ("system=b_siamese wandb.mdoe=online", "wandb.mdoe: WandbOptions has no such setting; use mode"),
+        ("system=b_siamese data.seed=4", "data.seed: it is that of the run, 0; use --seed"),
+        ("system=b_siamese model=null", "model: no system is named"),
         ("system=b_siamese trainer.precision=bf16-true", "would rank photos by rounded distances"),
         ("system=b_siamese experiment=../x", "leads out of the runs folder"),
     ],
@@ -93,6 +102,51 @@ def test_what_is_wrong_is_one_line(words, says):
 def test_argv_that_is_no_list_of_options_is_refused(argv, says):
     with pytest.raises(InputError, match=says):
         Settings.parse(argv)
+
+
+def test_the_name_of_a_folder_is_that_of_an_experiment():
+    """Names of tables and folders, with their recipe, can be run."""
+    for name, words in (
+        ("chair_v2/b_siamese_paper", "system=b_siamese recipe=paper"),
+        ("chair_v2/proposed_coarse_plus_paper", "system=proposed recipe=paper variant=coarse_plus"),
+        ("chair_v2/sketchbert_variant", "system=sketchbert_variant"),
+    ):
+        run = resolved(f"experiment={name}")
+        assert run == resolved(f"dataset=chair_v2 {words}")
+        assert run.config["experiment"] == name
+
+
+def test_a_folder_of_another_name_changes_neither_dataset_nor_backbone():
+    mine = resolved("system=proposed dataset=swire experiment=chair_v2/mine")
+    assert mine.folder.path.parent == Path("runs/chair_v2/mine")
+    assert mine.backbone == resolved("system=b_siamese dataset=swire")
+
+
+def test_text_stays_text_and_dates_are_text():
+    run = resolved("system=b_siamese runs_dir=2024 wandb.group=7 wandb.project=true data.source.root=2024-05-01")
+    assert run.folder.path.parts[0] == "2024"
+    assert run.config["wandb"] == {"group": "7", "project": "true"}
+    values = dict(Settings.parse(["--x", "2024-05-01"]).values)
+    assert values == {"x": "2024-05-01"}
+
+
+def test_empty_keys_of_a_file_are_no_settings(tmp_path):
+    (tmp_path / "a.yaml").write_text("base: b.yaml\ntrainer:\ndata:\n")
+    (tmp_path / "b.yaml").write_text("base:\nmodel: {class_path: RawPixels}\n")
+    assert resolve(Settings(files=(tmp_path / "a.yaml",))).config["trainer"] == {}
+
+
+def test_a_default_of_the_trainer_spelt_out_names_the_same_run():
+    plain = resolved("system=b_siamese dataset=chair_v2")
+    words = "trainer.fast_dev_run=false trainer.max_steps=-1 trainer.benchmark=null optimizer=null"
+    assert resolved(f"system=b_siamese dataset=chair_v2 {words}") == plain
+    assert resolved("system=b_siamese dataset=chair_v2 trainer.max_steps=5").hash != plain.hash
+
+
+def test_a_class_by_another_path_keeps_its_arguments():
+    plain = resolved("system=proposed dataset=chair_v2")
+    assert resolved("system=proposed dataset=chair_v2 model=fgsbir.systems.Proposed") == plain
+    assert resolved("system=proposed dataset=chair_v2 model=Proposed") == plain
 
 
 def test_options_come_with_a_space_or_an_equals_sign():
@@ -122,6 +176,7 @@ def test_assign_follows_classes_lists_and_plus_signs():
     assign(config, "trainer.callbacks+", [{"class_path": "D"}])
     assign(config, "trainer.logger", "E")
     assign(config, "trainer.logger.name", "z")
+    assign(config, "wandb.tags+", "night")
     assert config["model"]["init_args"] == {
         "x": 2,
         "net": {"class_path": "B", "init_args": {"depth": 3, "width": 4}},
@@ -129,6 +184,9 @@ def test_assign_follows_classes_lists_and_plus_signs():
     first, second = config["trainer"]["callbacks"]
     assert (first, second) == ({"class_path": "C", "init_args": {"y": 5}}, {"class_path": "D"})
     assert config["trainer"]["logger"] == {"class_path": "E", "init_args": {"name": "z"}}
+    assert config["wandb"]["tags"] == ["night"]
+    assign(config, "trainer.logger+", "G")
+    assert [logger["class_path"] for logger in config["trainer"]["logger"]] == ["E", "G"]
     assign(config, "model", "F")  # another class takes none of the arguments
     assert config["model"] == {"class_path": "F"}
     assign(config, "model.init_args", {"a": 1})

@@ -96,6 +96,13 @@ class Kill(Callback):
             os._exit(9)
 
 
+class Interrupt(Callback):
+    """Stops the process as Ctrl-C would."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        raise KeyboardInterrupt
+
+
 def train_in_a_process(config, with_kill):
     code = "import sys, torch; sys.path.insert(0, sys.argv[1]); torch.set_num_threads(1); from fgsbir.cli import main; "
     code += "sys.exit(main(sys.argv[2:]))"
@@ -236,16 +243,6 @@ def test_a_damaged_checkpoint_is_one_line_and_left_alone(write_config, tmp_path,
     assert command("test", "--config", config) == 0
     result = run.read_result()
     assert (result.train_seconds, result.best_epoch is None) == (None, False)
-
-
-def test_base_files_are_merged_and_another_class_takes_no_arguments(tmp_path):
-    from fgsbir.runs.config import load_experiment
-
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "base.yaml").write_text("a: {x: 1, y: 2}\nloss: {class_path: A, init_args: {margin: 1}}\n")
-    (tmp_path / "deep" / "top.yaml").write_text("base: [../base.yaml]\na: {y: 3}\nloss: {class_path: B}\n")
-    merged = load_experiment(tmp_path / "deep" / "top.yaml")
-    assert merged == {"a": {"x": 1, "y": 3}, "loss": {"class_path": "B"}}
 
 
 def test_what_is_trained_elsewhere_stays_noted_there(write_config, tmp_path):
@@ -409,6 +406,26 @@ def test_loggers_callbacks_and_optimiser_of_the_user_work_beside_ours(tmp_path, 
 def test_a_logger_without_a_folder_writes_to_that_of_the_run(tmp_path, write_config):
     assert command("fit", "--config", write_config(), "--trainer.logger", "CSVLogger") == 0
     assert list((run_folder(tmp_path).path / "logs").rglob("metrics.csv"))
+
+
+def test_run_starts_from_a_checkpoint_and_tests_its_own(tmp_path, write_config):
+    """`ckpt_path` is where the first stage starts; the test takes the best checkpoint of the run."""
+    first = write_config("first")
+    assert command("fit", "--config", first) == 0
+    start = run_folder(tmp_path, "first").last_checkpoint
+    longer = write_config("second", trainer={**TINY["trainer"], "max_epochs": 4})
+    assert command("run", "--config", longer, "--ckpt_path", start) == 0
+    run = run_folder(tmp_path, "second")
+    assert [row["epoch"] for row in run.read_metrics()] == [2, 3]
+    assert run.read_result().best_epoch in (2, 3)
+    assert run.read_config()["ckpt_path"] is None
+
+
+def test_ctrl_c_ends_a_run_with_the_status_of_a_shell(tmp_path, write_config):
+    words = ["run", "--config", str(write_config()), "--trainer.callbacks+=runs.test_training.Interrupt"]
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from fgsbir.cli import main; sys.exit(main(sys.argv[2:]))"
+    argv = [sys.executable, "-c", code, str(Path(__file__).parents[1]), *words]
+    assert subprocess.run(argv, check=False, capture_output=True).returncode == 130
 
 
 def test_help_is_short_or_whole(capsys):

@@ -101,6 +101,20 @@ def test_fit_and_test_are_one_run_with_config_best_figures_and_pictures(tmp_path
     assert shown - stored == set()  # a dashboard shows what runs log
 
 
+def test_a_backbone_that_is_trained_on_the_way_has_a_wandb_run_of_its_own(tmp_path, write_config, offline):
+    first = write_config("first")
+    model = {**PROPOSED, "init_args": {**PROPOSED["init_args"]}}
+    second = write_config("second", model=model, backbone_from=str(first))
+    assert main(["run", "--config", str(second)]) == 0
+    for name, parts in (("first", 1), ("second", 2)):  # a training; a training and a test
+        run = RunFolder(next((tmp_path / "runs" / name).iterdir()))
+        folders = sorted(run.path.glob("wandb/offline-run-*"))
+        assert len(folders) == parts
+        for folder in folders:
+            (start,) = records(folder)["run"]
+            assert start["run_id"] == run.wandb_id()
+
+
 def test_a_failed_training_ends_its_wandb_run_as_failed(tmp_path, write_config, offline, monkeypatch):
     def fail(self, batch):
         raise RuntimeError("on purpose")

@@ -19,6 +19,7 @@ import json, os, time
 from pathlib import Path
 
 def run(resolved):
+    settings = resolved.config["model"]["init_args"]
     folder, name, seed = resolved.folder, resolved.config["experiment"].rpartition("/")[2], resolved.seed
 
     def note(event):
@@ -33,8 +34,8 @@ def run(resolved):
         done = json.loads(state.read_text()) if state.exists() else []
         if name == "broken" and not Path("mended").exists():
             raise RuntimeError("it is broken")
-        while len(done) < resolved.config["steps"]:
-            time.sleep(resolved.config.get("pause", 0))
+        while len(done) < settings["steps"]:
+            time.sleep(settings.get("pause", 0))
             done.append(len(done) * (seed + 1) + len(name))
             note("step")
             new = folder.path / "new"
@@ -90,7 +91,7 @@ def install(folder: Path, experiments=("a", "b"), seeds=(0, 1), **settings) -> N
     for name in experiments:
         (folder / f"{name}.yaml").write_text(f"experiment: tiny/{name}\nmodel: {{class_path: stand.In}}\n")
     parameters = {"experiment": {"values": [f"{name}.yaml" for name in experiments]}, "seed": {"values": list(seeds)}}
-    parameters |= {name: {"value": value} for name, value in settings.items()}
+    parameters |= {f"model.{name}": {"value": value} for name, value in settings.items()}
     (folder / "s.yaml").write_text(json.dumps({"name": "s", "method": "grid", "parameters": parameters}))
 
 

@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from sweep.stand_in import command, environment, finish, install, journal, results
 
 from fgsbir.errors import InputError
+from fgsbir.files import locked
+from fgsbir.runs.config import Settings, resolve
 from fgsbir.sweep import local
+from fgsbir.sweep.plan import PlannedRun
 
 EVERY = [(name, seed) for name in "ab" for seed in "01"]
 
@@ -163,6 +167,40 @@ def test_a_slot_gets_a_new_process_after_a_failure(folder):
     assert finish(folder, "run", "s.yaml", "--slots", "1").returncode == 1
     assert journal(folder, "end") == [("a", "0"), ("a", "1")]
     assert len(pids(folder)) == 3
+
+
+def test_a_run_on_several_devices_has_a_process_of_its_own(folder):
+    """Lightning starts such a process again for every device, so it must be the command itself."""
+    install(folder, experiments=("a", "b"), seeds=(0,), steps=1)
+    assert finish(folder, "run", "s.yaml", "--slots", "1", "--set", "trainer.devices=2").returncode == 0
+    assert len(pids(folder)) == 2
+    assert len(results(folder)) == 2
+
+
+def planned(tmp_path, name, **settings):
+    (tmp_path / "a.yaml").write_text("experiment: tiny/a\nmodel: {class_path: stand.In}\n")
+    config = {"experiment": f"tiny/{name}", "model": {"class_path": "stand.In"}, **settings}
+    (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(config))
+    values = (("runs_dir", str(tmp_path / "runs")),)
+    return PlannedRun({}, resolve(Settings(files=(tmp_path / f"{name}.yaml",), values=values)))
+
+
+def test_of_runs_that_need_one_training_one_goes_first(tmp_path):
+    backbone = str(tmp_path / "a.yaml")
+    first, second = (planned(tmp_path, name, backbone_from=backbone) for name in ("first", "second"))
+    other = planned(tmp_path, "other")
+    assert local.next_run([second, other], [first]) is other  # the backbone is being trained
+    assert local.next_run([second], [first]) is None
+    assert local.next_run([second, other], [other]) is second
+    with locked(first.resolved.backbone.folder.path / ".lock"):  # by another launcher
+        assert local.next_run([second, other], []) is other
+        assert local.next_run([second], []) is second  # nothing else is left: it waits for the lock
+    folder = first.resolved.backbone.folder
+    folder.write_config({"trainer": {"max_epochs": 1}})
+    folder.metrics.write_text("epoch\n0\n")
+    folder.checkpoints.mkdir()
+    folder.last_checkpoint.touch()
+    assert local.next_run([second, other], [first]) is second  # it is trained
 
 
 def test_a_run_gets_the_gpus_of_its_slot(folder):

@@ -9,7 +9,7 @@ from fgsbir.errors import InputError
 from fgsbir.runs.config import Settings, resolve
 from fgsbir.sweep import slurm
 from fgsbir.sweep.plan import PlannedRun
-from fgsbir.sweep.state import State
+from fgsbir.sweep.state import State, state_of
 
 SQUEUE = """#!/bin/sh
 # Takes a line from the file `queued` and, as long as there is one, lists job 7; or none, where the line says so.
@@ -108,5 +108,9 @@ def test_a_job_fails_as_its_run_does(tmp_path, monkeypatch):
             return 1
 
     monkeypatch.setattr(slurm, "start", lambda *_: Ended())
+    run = planned(tmp_path, "a")
+    run.folder.path.mkdir(parents=True)
+    run.folder.log.write_text("$ fgsbir run\nRuntimeError: it is broken\n")
     with pytest.raises(RuntimeError, match=r"exit status 1, see .*log\.txt"):
-        slurm.Job(tmp_path / "a.yaml", tmp_path / "log.txt")()
+        slurm.Job(tmp_path / "a.yaml", run.folder.log)()
+    assert state_of(run) == State("failed", "RuntimeError: it is broken")

@@ -23,7 +23,7 @@ import math
 import resource
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,14 +32,14 @@ from torch.nn import functional as F
 
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
+from fgsbir.losses import TripletLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.coattention import CoAttention, Gate
 from fgsbir.models.hierarchy import NodeFusion, PairedHierarchy
 from fgsbir.retrieval.distances import NodeEncoding
-from fgsbir.systems import BSiamese, Proposed, System
-from fgsbir.losses import TripletLoss
-from fgsbir.systems.node_system import Precision
 from fgsbir.runs.training import keep_freed_memory
+from fgsbir.systems import BSiamese, Proposed, System
+from fgsbir.systems.node_system import NodeSettings
 
 DIM, HIDDEN = 512, 128
 INCEPTION = {"name": "inception_v3", "level": 3}
@@ -101,7 +101,7 @@ def loop_distance(
     """Squared distance between the paired embeddings of one pair: sketch nodes, photo nodes."""
     sketch, photo = nodes
     while len(sketch) > 1 or len(photo) > 1:
-        scores = coattention.sketch_query(sketch) @ coattention.photo_query(photo).T / math.sqrt(HIDDEN)
+        scores = coattention.sketch_projection(sketch) @ coattention.photo_projection(photo).T / math.sqrt(HIDDEN)
         sketch, photo = (
             loop_attend(sketch, photo, scores.softmax(1), gates[0], coattention.sketch_update),
             loop_attend(photo, sketch, scores.T.softmax(1), gates[1], coattention.photo_update),
@@ -173,7 +173,7 @@ def step_ratio(backbone: dict[str, Any], size: int, dim: int, hidden: int, batch
         return seconds(once, 3)
 
     loss = TripletLoss(0.2)
-    proposed = step(Proposed(Backbone(**backbone), dim, hidden, loss=loss))
+    proposed = step(Proposed(Backbone(**backbone), NodeSettings(dim, hidden), loss=loss))
     return proposed / step(BSiamese(Backbone(**backbone), loss=loss))
 
 
@@ -191,7 +191,7 @@ def main() -> None:
     strokes = strokes[: options.queries]
     sketches, photos = encodings(strokes, 1), encodings(regions, 2)
     torch.manual_seed(0)
-    system = Proposed(Backbone("test_efficientnet", level=1), DIM, HIDDEN).eval()
+    system = Proposed(Backbone("test_efficientnet", level=1), NodeSettings(DIM, HIDDEN)).eval()
     assert isinstance(system.matcher, PairedHierarchy)
     fusion, coattention = system.matcher.sketch_fusion, system.matcher.coattention
     assert coattention is not None
@@ -199,7 +199,7 @@ def main() -> None:
     total = len(strokes) * len(regions)
     chosen = [(int(p) // len(regions), int(p) % len(regions)) for p in torch.randperm(total)[: options.pairs]]
 
-    def ours(precision: Precision) -> tuple[float, Tensor]:
+    def ours(precision: Literal["float32", "bfloat16"]) -> tuple[float, Tensor]:
         system.match_precision = precision
         system.match_all(NodeEncoding(*(f[:8] for f in sketches)), photos)  # warm up
         start = time.perf_counter()

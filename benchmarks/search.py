@@ -1,19 +1,19 @@
-"""How long a query takes among 100, 10,000 and 1,000,000 photos, and what two stages miss of an exhaustive ranking.
+"""Latency of a query among 100, 10,000 and 1,000,000 photos, and recall of two stages against an exhaustive ranking.
 
     python -m benchmarks.search INDEX [--sizes 100,10000] [--depths 50,100,200,500] [--folder DIR]
 
-INDEX is one that `fgsbir index` made of real photos; its run and the run's dataset are at hand. Without it nothing is
-measured. Each size takes as many of its photos, and where they run out repeats them with noise: Gaussian, `--noise` of
-each number's deviation over the photos, vectors then scaled to their length and nodes rectified. Indexes are written
-below DIR and removed at the end; one of a million photos takes 9 GB there with float16 nodes of 16 x 128 and vectors of
-1,280 numbers. Queries are sketches of the run's validation split.
+INDEX is an index of real photos, made by `fgsbir index`; its run and the run's dataset must be present. Without INDEX
+nothing is measured. A size beyond the number of photos repeats them with Gaussian noise: `--noise` times each number's
+standard deviation over the photos, after which vectors are scaled to their old length and nodes rectified. Indexes are
+written below DIR and removed at the end; a million photos take 9 GB with float16 nodes of 16 x 128 and vectors of 1,280
+numbers. Queries are sketches of the run's validation split.
 
-`p50` and `p95` are milliseconds a query of `fgsbir search`, from the drawing to the ten nearest photos, in a
-process that is warm. `recall` is the share of the exhaustive top 10 among the ten that are found, by depth R,
-measured with some of the queries up to 10,000 photos. `maxsim` is the same with a stage in between that orders
-1,000 candidates by the late interaction of nodes (for each sketch node the nearest photo node), mixed with the
-vectors' distance as the system mixes, and hands on R. `lists` is the share of the R nearest vectors that inverted
-lists find, by the lists searched. The last line is one JSON object.
+`p50` and `p95` are milliseconds a query of `fgsbir search`, from the sketch to the ten nearest photos, after a warm-up.
+`recall` is the share of the exhaustive top 10 that is found, by depth R, measured with some of the queries and up to
+10,000 photos. `maxsim` is the same with a stage in between: it orders 1,000 candidates by the late interaction of nodes
+(for each sketch node the nearest photo node), mixed with the distance of the vectors as the system mixes them, and
+passes on R. `lists` is the share of the R nearest vectors that inverted lists find, by the number of lists searched.
+The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -35,25 +35,24 @@ from torch.nn import functional as F
 
 from fgsbir.search.first_stage import FLAT_LIMIT, Faiss, open_first_stage
 from fgsbir.search.index import BOXES, IndexWriter, IntArray, NewPhoto, PhotoIndex
-from fgsbir.search.measure import TOP, own_queries
-from fgsbir.search.model import Run
+from fgsbir.search.measure import TOP, exhaustive_top, own_queries
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.strokes import VectorSketch
 
 BLOCK = 10_000
 BETWEEN = 1000
-"""Candidates that the stage between orders."""
+"""Number of candidates that the stage in between orders."""
 
 
 def repeated(real: PhotoIndex, photos: int, noise: float) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """The fields of so many photos, block by block: first the real ones, then they again with noise."""
+    """The fields of this many photos, block by block: the real ones, then the same with noise."""
     rows = real.rows()
-    names = [name for name in real.manifest.fields if name != BOXES]
-    fields = dict(zip(names, real.encodings(rows), strict=True))
+    fields = {name: real.field(name, rows) for name in real.manifest.fields if name != BOXES}
     boxes = np.full((len(rows), *real.manifest.fields[BOXES].shape), np.nan, np.float32)
-    for place, row in enumerate(rows):
+    for i, row in enumerate(rows):
         found = real.boxes(int(row))
-        boxes[place, : len(found)] = found
+        boxes[i, : len(found)] = found
     rng = np.random.default_rng(0)
     spread = {name: fields[name].std(0, dtype=np.float32) for name in ("nodes", "vector")}
     length = np.linalg.norm(fields["vector"], axis=1)
@@ -70,7 +69,7 @@ def repeated(real: PhotoIndex, photos: int, noise: float) -> Iterator[dict[str, 
 
 
 def write_index(real: PhotoIndex, folder: Path, photos: int, noise: float) -> float:
-    """Writes an index of so many photos with its first stage; seconds."""
+    """Writes an index of this many photos with its first stage; the seconds it took."""
     began, done = time.perf_counter(), 0
     with IndexWriter(folder, real.manifest.model, real.manifest.margin) as writer:
         for fields in repeated(real, photos, noise):
@@ -84,35 +83,32 @@ def write_index(real: PhotoIndex, folder: Path, photos: int, noise: float) -> fl
 
 def late_interaction(searcher: Searcher, encoded: Any, rows: IntArray) -> npt.NDArray[np.float32]:
     """Distances by the nearest photo node of each sketch node, mixed with those of the vectors, `(R,)`."""
-    stored = dict(
-        zip((n for n in searcher.index.manifest.fields if n != BOXES), searcher.index.encodings(rows), strict=True)
+    nodes, counts, vectors = (
+        torch.from_numpy(searcher.index.field(name, rows)) for name in ("nodes", "counts", "vector")
     )
-    nodes, counts = torch.from_numpy(stored["nodes"]), torch.from_numpy(stored["counts"])
     sketch = F.normalize(encoded.nodes[0, : int(encoded.counts[0])], dim=1)
     cosine = torch.einsum("sd,pnd->psn", sketch, F.normalize(nodes, dim=2))
     missing = torch.arange(nodes.shape[1]) >= counts[:, None]
     nearest = cosine.masked_fill(missing[:, None], -1).amax(2).mean(1)
-    whole = (torch.from_numpy(stored["vector"]) - encoded.vector).square().sum(1)
+    whole = (vectors - encoded.vector).square().sum(1)
     weight = searcher.index.manifest.model.global_weight or 0.0
     mixed: npt.NDArray[np.float32] = ((1 - weight) * (2 - 2 * nearest) + weight * whole).numpy()
     return mixed
 
 
 def recalls(searcher: Searcher, sketches: Sequence[VectorSketch], depths: Sequence[int]) -> dict[str, Any]:
-    """What stages find of the exhaustive top 10, and how long the stage between takes."""
-    rows, took = searcher.index.rows(), []
+    """Shares of the exhaustive top 10 that the stages find, and the time of the stage in between."""
+    took = []
     plain, between = np.zeros(len(depths)), np.zeros(len(depths))
     for sketch in sketches:
         encoded = searcher.encode(sketch)
-        blocks = (rows[start : start + 2048] for start in range(0, len(rows), 2048))
-        distances = np.concatenate([searcher.distances(encoded, block) for block in blocks])
-        best = set(rows[np.lexsort((rows, distances))[:TOP]].tolist())
+        best = set(exhaustive_top(searcher, encoded).tolist())
         near = searcher.nearest(encoded, max(BETWEEN, *depths))
         began = time.perf_counter()
         with torch.inference_mode():
             ordered = near[:BETWEEN][late_interaction(searcher, encoded, near[:BETWEEN]).argsort(kind="stable")]
         took.append(time.perf_counter() - began)
-        # A photo of the exhaustive top 10 that is matched is in the top 10 that is found.
+        # Matching ranks every candidate as the exhaustive ranking does, so only missing candidates are lost.
         plain += [len(best & set(near[:depth].tolist())) / TOP for depth in depths]
         between += [len(best & set(ordered[:depth].tolist())) / TOP for depth in depths]
     return {
@@ -148,20 +144,22 @@ def list_recall(
     return out
 
 
-def measure(real: PhotoIndex, folder: Path, photos: int, options: argparse.Namespace, run: Run) -> dict[str, Any]:
-    """All figures of one size."""
+def measure(
+    real: PhotoIndex, folder: Path, photos: int, options: argparse.Namespace, model: LoadedModel
+) -> dict[str, Any]:
+    """All measurements of one size."""
     seconds = write_index(real, folder, photos, options.noise)
     began = time.perf_counter()
     searcher = Searcher.open(folder, depth=options.depth)
     opened = time.perf_counter() - began
-    sketches = own_queries(run, options.queries)
+    sketches = own_queries(model, options.queries)
     for sketch in sketches[:3]:
         searcher.search(sketch)  # warm up
     found = [searcher.search(sketch) for sketch in sketches]
     times = np.array([[f.encode_ms, f.first_ms, f.match_ms] for f in found])
     total = times.sum(1)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    figures: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "photos": photos,
         "R": min(options.depth, photos),
         "p50": round(float(np.percentile(total, 50)), 1),
@@ -174,10 +172,10 @@ def measure(real: PhotoIndex, folder: Path, photos: int, options: argparse.Names
         "bytes_a_photo": round(size / photos),
     }
     if TOP < photos <= 10_000:
-        figures |= recalls(searcher, sketches[: options.exhaustive], [d for d in options.depths if d <= photos])
+        measured |= recalls(searcher, sketches[: options.exhaustive], [d for d in options.depths if d <= photos])
     if photos > FLAT_LIMIT:
-        figures["lists"] = list_recall(searcher, sketches[:10], options.depth, (8, 16, 32, 64))
-    return figures
+        measured["lists"] = list_recall(searcher, sketches[:10], options.depth, (8, 16, 32, 64))
+    return measured
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -188,28 +186,38 @@ def whole_numbers(text: str) -> list[int]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("index", metavar="INDEX", type=Path, nargs="?", help="of real photos")
-    parser.add_argument("--sizes", type=whole_numbers, default=[100, 10_000], help="default: 100,10000")
-    parser.add_argument("--depth", type=int, default=100, help="R; default: %(default)s")
-    parser.add_argument("--depths", type=whole_numbers, default=[20, 50, 100, 200, 500, 1000], help="for recall")
-    parser.add_argument("--queries", type=int, default=100, help="default: %(default)s")
-    parser.add_argument("--exhaustive", type=int, default=20, help="of them ranked exhaustively; default: %(default)s")
-    parser.add_argument("--noise", type=float, default=0.5, help="of repeated photos; default: %(default)s")
-    parser.add_argument("--folder", type=Path, help="where indexes are written; that of temporary files by default")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: %(default)s")
+    parser.add_argument("index", metavar="INDEX", type=Path, nargs="?", help="folder of an index of real photos")
+    parser.add_argument(
+        "--sizes", type=whole_numbers, default=[100, 10_000], help="numbers of photos; default: 100,10000"
+    )
+    parser.add_argument("--depth", type=int, default=100, help="number of candidates to match, R; default: %(default)s")
+    parser.add_argument(
+        "--depths", type=whole_numbers, default=[20, 50, 100, 200, 500, 1000], help="depths of the recalls"
+    )
+    parser.add_argument("--queries", type=int, default=100, help="number of queries to time; default: %(default)s")
+    parser.add_argument(
+        "--exhaustive", type=int, default=20, help="number of them to rank exhaustively; default: %(default)s"
+    )
+    parser.add_argument(
+        "--noise", type=float, default=0.5, help="relative noise of repeated photos; default: %(default)s"
+    )
+    parser.add_argument("--folder", type=Path, help="folder for the indexes; default: that of temporary files")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="threads of PyTorch; default: %(default)s"
+    )
     options = parser.parse_args()
     if options.index is None:
-        print("search: no index of real photos was named, so nothing is measured; see benchmarks/README.md")
+        print("search: no index of real photos is given, so nothing is measured; see benchmarks/README.md")
         print(json.dumps({"sizes": []}))
         return
     torch.set_num_threads(options.threads)
     real = PhotoIndex(options.index)
-    run = Run.load(Path(real.manifest.model.run))
+    model = LoadedModel.load(Path(real.manifest.model.run))
     sizes = []
     for photos in options.sizes:
         folder = Path(tempfile.mkdtemp(prefix="fgsbir-search-", dir=options.folder))
         try:
-            sizes.append(measure(real, folder, photos, options, run))
+            sizes.append(measure(real, folder, photos, options, model))
         finally:
             shutil.rmtree(folder)
         for name, value in sizes[-1].items():

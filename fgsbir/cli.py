@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,25 +12,29 @@ from fgsbir import __version__
 from fgsbir.errors import InputError
 
 COMMANDS = {
-    "fit": ("run", "--system proposed --dataset chair_v2", "train; goes on where it was interrupted"),
-    "test": ("run", "--system proposed --dataset chair_v2", "rank the test split by the best checkpoint, once"),
-    "validate": ("run", "--system proposed --dataset chair_v2", "metrics of the best checkpoint on val"),
-    "run": ("run", "--system proposed --dataset chair_v2", "fit, then test"),
-    "predict": ("predict", "RUN --sketches FILES --photos FOLDER", "rank any photos for any sketches"),
-    "sweep": ("sweep", "run|status sweeps/ablation.yaml", "all runs of a table, on this machine, Slurm or W&B"),
-    "pretrain": ("pretrain", "--source ChairV2 --out FILE", "train a stroke transformer on sketches alone"),
-    "data": ("data", "check|stats|show|export --source ChairV2", "look at a dataset before training on it"),
-    "report": ("report", "RUNS --out DIR", "page, tables and figures from finished runs"),
-    "results": ("results", "RUNS --out results --docs docs", "archive scores and rankings; rebuild tables and pages"),
-    "trees": ("trees", "RUNS", "agreement of discovered hierarchies with true part trees"),
-    "on-the-fly": ("on_the_fly", "RUNS", "ranks while the test sketches are being drawn"),
-    "index": ("index", "PHOTOS --run RUN --out INDEX", "encode photos once, to be searched by drawings"),
-    "search": ("search", "INDEX SKETCH --page found.html", "the photos nearest to a drawing"),
-    "serve": ("serve", "INDEX", "draw in the browser and find the photo; an API, too"),
-    "dashboard": ("dashboard", "--project fgsbir", "workspace and report at Weights & Biases, as code"),
-    "list": ("list", "", "all systems, their papers and what each costs"),
+    "fit": ("run.fit", "--system proposed --dataset chair_v2", "train; goes on where it was interrupted"),
+    "test": ("run.test", "--system proposed --dataset chair_v2", "rank the test split by the best checkpoint, once"),
+    "validate": ("run.validate", "--system proposed --dataset chair_v2", "metrics of the best checkpoint on val"),
+    "run": ("run.run", "--system proposed --dataset chair_v2", "fit, then test"),
+    "predict": ("predict.run", "RUN --sketches FILES --photos FOLDER", "rank any photos for any sketches"),
+    "sweep": ("sweep.run", "run|status sweeps/ablation.yaml", "all runs of a table, on this machine, Slurm or W&B"),
+    "pretrain": ("pretrain.run", "--source ChairV2 --out FILE", "train a stroke transformer on sketches alone"),
+    "data": ("data.run", "check|stats|show|export --source ChairV2", "look at a dataset before training on it"),
+    "report": ("report.run", "RUNS --out DIR", "page, tables and figures from finished runs"),
+    "results": (
+        "results.run",
+        "RUNS --out results --docs docs",
+        "archive scores and rankings; remake tables and pages",
+    ),
+    "trees": ("trees.run", "RUNS", "agreement of discovered hierarchies with true part trees"),
+    "on-the-fly": ("on_the_fly.run", "RUNS", "ranks while the test sketches are being drawn"),
+    "index": ("index.run", "PHOTOS --run RUN --out INDEX", "encode photos once, to be searched by drawings"),
+    "search": ("search.run", "INDEX SKETCH --page found.html", "the photos nearest to a drawing"),
+    "serve": ("serve.run", "INDEX", "draw in the browser and find the photo; an API, too"),
+    "dashboard": ("dashboard.run", "--project fgsbir", "workspace and report at Weights & Biases, as code"),
+    "list": ("list.run", "", "all systems, their papers and what each costs"),
 }
-"""Each command with its module in `fgsbir.commands`, an example of its arguments, and what it does."""
+"""Each command with its function in `fgsbir.commands`, an example of its arguments, and what it does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,10 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if argv[0] not in COMMANDS:
             raise InputError(f"fgsbir {argv[0]}", "no such command", f"use one of {', '.join(COMMANDS)}")
-        import_module(f"fgsbir.commands.{COMMANDS[argv[0]][0]}").run(argv)
+        module, _, function = COMMANDS[argv[0]][0].partition(".")
+        getattr(import_module(f"fgsbir.commands.{module}"), function)(argv[1:])
     except InputError as error:
         print(f"fgsbir: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return 0
 
 

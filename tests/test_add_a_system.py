@@ -1,4 +1,4 @@
-"""The system of docs/add-a-system.md, trained and tested as that page says, on tiny data."""
+"""The system of docs/tutorials/add-a-system.md, trained and tested as that page says, on tiny data."""
 
 import csv
 import re
@@ -15,7 +15,7 @@ from tiny import TINY
 from fgsbir.cli import main
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "add-a-system.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "tutorials" / "add-a-system.md").read_text("utf-8")
 SMALL = {
     "--data.source.init_args.train": 6,
     "--data.source.init_args.val": 3,

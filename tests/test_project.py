@@ -63,7 +63,7 @@ def test_imports_point_up_the_list_of_layers() -> None:
     for path in (ROOT / "fgsbir").rglob("*.py"):
         layer = path.relative_to(ROOT / "fgsbir").parts[0].removesuffix(".py")
         assert layer in (*LAYERS, *FREE, "__init__", "__main__"), f"{path} is in no layer"
-        if layer != "__main__":
+        if layer not in ("__init__", "__main__"):  # the public names come from all layers
             wrong += [f"{path.relative_to(ROOT)} imports {t}" for t in upward(layer, path.read_text("utf-8"))]
     assert wrong == []
 

@@ -32,7 +32,7 @@ TINY = {
 
 PROPOSED = {
     "class_path": "fgsbir.systems.proposed.Proposed",
-    "init_args": {**TINY["model"]["init_args"], "dim": 16, "hidden": 8},
+    "init_args": {**TINY["model"]["init_args"], "nodes": {"dim": 16, "hidden": 8}},
 }
 
 EMA = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.9}}

@@ -4,17 +4,18 @@ import torch
 import yaml
 from tiny import PROPOSED, TINY
 
+from fgsbir.data.reading import Reader
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import build
 
 
-def model(name="proposed", **settings):
-    """The configuration of a tiny system."""
-    given = {**PROPOSED, "init_args": {**PROPOSED["init_args"], "region_grid": 3, "global_weight": 0.5}}
-    if name != "proposed":
-        plain = {"class_path": f"fgsbir.systems.{name}", "init_args": dict(TINY["model"]["init_args"])}
-        given = plain if name == "b_siamese.BSiamese" else {**given, "class_path": plain["class_path"]}
-    return {**given, "init_args": {**given["init_args"], **settings}}
+def model(name="proposed.Proposed", nodes=None, **settings):
+    """The configuration of a tiny system; one of nodes takes `nodes`."""
+    init_args = {**TINY["model"]["init_args"], **settings}
+    if name != "b_siamese.BSiamese":
+        own = {"region_grid": 3, "global_weight": 0.5, **(nodes or {})}
+        init_args["nodes"] = {**PROPOSED["init_args"]["nodes"], **own}
+    return {"class_path": f"fgsbir.systems.{name}", "init_args": init_args}
 
 
 def make_run(folder, model, seed=0, **data):
@@ -25,6 +26,10 @@ def make_run(folder, model, seed=0, **data):
     config = {"experiment": "tiny/one", "model": model, "data": {**TINY["data"], "source": source, **data}}
     run.config.write_text(yaml.safe_dump(config))
     torch.manual_seed(seed)
-    system, _ = build(run.read_config(), run.config, "")
-    torch.save({"state_dict": system.state_dict()}, run.best_checkpoint)
+    system, loaders = build(run.read_config(), run.config, "")
+    if "source" not in data:  # the dataset of another source may be missing
+        system.reader = Reader.of(loaders)
+    checkpoint = {"state_dict": system.state_dict()}
+    system.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, run.best_checkpoint)
     return run.path

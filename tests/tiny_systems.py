@@ -1,4 +1,6 @@
-"""Every system on a tiny network, and pictures for it."""
+"""Every system on a tiny network, and images for it."""
+
+from dataclasses import fields
 
 import torch
 
@@ -6,15 +8,15 @@ from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.models.stroke_transformer import StrokeTransformer
-from fgsbir.systems import SYSTEMS, BSiamese, Proposed, RawPixels, Swire, TripletAttnSN, TripletSN
+from fgsbir.systems import SYSTEMS, BSiamese, RawPixels, Swire, TripletAttnSN, TripletSN
+from fgsbir.systems.node_system import NodeSettings
 
-
-def proposed(**settings):
-    torch.manual_seed(0)
-    return Proposed(Backbone("test_efficientnet", 2), **{"dim": 16, "hidden": 8, "region_grid": 3, **settings})
+NODE_SYSTEMS = ("proposed", "b_localised_coattn", "without_localised_coattn", "explicit_hierarchy", "b_graph_hierarchy")
+NODE_SETTINGS = {field.name for field in fields(NodeSettings)}
 
 
 def make(name, **settings):
+    """A system in evaluation mode; settings of its nodes stand among its own."""
     torch.manual_seed(0)
     if name == "raw_pixels":
         return RawPixels(16).eval()
@@ -25,21 +27,21 @@ def make(name, **settings):
         return kind(SketchANet(), **{"crop": 1.0, **settings}).eval()
     if name == "b_gated_siamese":
         return SYSTEMS[name](Backbone("test_efficientnet", 2), **{"columns": 6, **settings}).eval()
-    if name in ("b_localised_coattn", "without_localised_coattn", "explicit_hierarchy", "b_graph_hierarchy"):
-        sizes = {"dim": 16, "hidden": 8, "region_grid": 3}
-        return SYSTEMS[name](Backbone("test_efficientnet", 2), **sizes, **settings).eval()
+    if name in NODE_SYSTEMS:
+        shared = {key: settings.pop(key) for key in NODE_SETTINGS & settings.keys()}
+        nodes = NodeSettings(**{"dim": 16, "hidden": 8, "region_grid": 3, **shared})
+        return SYSTEMS[name](Backbone("test_efficientnet", 2), nodes, **settings).eval()
     if name in ("sketchbert_variant", "sketchformer_variant"):
         strokes = StrokeTransformer(16, heads=2, feedforward=16, coordinates="normalised")
         return SYSTEMS[name](Backbone("test_efficientnet", 3), strokes, **settings).eval()
     if name == "layout_siamese":
         return SYSTEMS[name](Backbone("test_efficientnet", 3, region_level=2), **settings).eval()
-    if name == "swire":
-        return Swire(Backbone("test_efficientnet", 3), **settings).eval()
-    return proposed(**settings).eval()
+    assert name == "swire"
+    return Swire(Backbone("test_efficientnet", 3), **settings).eval()
 
 
 def pictures(counts, room, seed, side=48):
-    """Random pictures with the given numbers of boxes."""
+    """Random images with the given numbers of boxes."""
     torch.manual_seed(seed)
     mask = torch.arange(room) < torch.tensor(counts)[:, None]
     corner = torch.rand(len(counts), room, 2) * 0.6

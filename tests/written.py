@@ -61,7 +61,7 @@ def write_run(
         "acc5": float(100 * np.mean(ranks <= 5)),
         "acc10": float(100 * np.mean(ranks <= 10)),
         "mean_rank": float(ranks.mean()),
-        "mrr": float((1 / ranks).mean()),
+        "mrr": float(100 * (1 / ranks).mean()),
         "val_acc1": 40.0,
         "best_epoch": 1,
         "train_seconds": 90.0,

@@ -2,107 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from torch.utils.data import DataLoader
-from tqdm import tqdm
-
-from fgsbir.data.datamodule import SketchPhotoDataModule
-from fgsbir.data.dataset import PhotoDataset, SketchDataset
+from fgsbir.commands.parser import CommandParser
 from fgsbir.errors import InputError
-from fgsbir.metrics.on_the_fly import SHARES, DrawingRanks, drawing_scores
-from fgsbir.metrics.ranking import IntArray, compute_ranks
-from fgsbir.retrieval.distances import concat
-from fgsbir.runs.folder import RunFolder, find_runs
-from fgsbir.runs.loading import load_run
-from fgsbir.systems.base import System
+from fgsbir.metrics.on_the_fly import drawing_scores
+from fgsbir.runs.folder import find_runs
+
+DESCRIPTION = "Ranks the photos of finished runs while the test sketches are being drawn; see docs/on-the-fly.md."
 
 
-def run(root: Path) -> None:
-    """Measures the finished runs below a folder that were not measured yet, and prints a line for each.
+def run(argv: list[str]) -> None:
+    """Runs the command: measures the runs that were not measured yet and prints a line for each run.
+
+    Args:
+        argv: options behind "fgsbir on-the-fly".
 
     Raises:
         InputError: if there is no such folder, no run on sketches in full detail, or one is damaged.
     """
+    parser = CommandParser("fgsbir on-the-fly", DESCRIPTION)
+    parser.add_argument(
+        "runs", metavar="RUNS", type=Path, help="folder of runs, searched at any depth; measured runs are skipped"
+    )
+    root: Path = parser.parse_args(argv).runs
+
+    from fgsbir.report.on_the_fly import measure, stored  # needs torch, for which --help does not wait
+
     measured = 0
     for folder in find_runs(root):
         name, result = str(folder.path.relative_to(root)), folder.read_result()
-        drawing = _stored(folder) or _measure(folder, name)
+        drawing = stored(folder) or measure(folder, name)
         if drawing is None:
-            print(f"{name}: passed over, its test sketches are not in full detail", flush=True)
+            print(f"{name}: skipped, its test sketches are not in full detail", flush=True)
             continue
         measured += 1
         scores = drawing_scores(drawing.ranks, result.n_gallery)
-        figures = f"m@A {scores.percentile.mean():.2f}, m@B {scores.reciprocal.mean():.2f}"
-        print(f"{name}: {result.system} {figures} on {result.n_test} sketches of {result.dataset}", flush=True)
+        means = f"m@A {scores.percentile.mean():.2f}, m@B {scores.reciprocal.mean():.2f}"
+        print(f"{name}: {result.system} {means} on {result.n_test} sketches of {result.dataset}", flush=True)
     if not measured:
         problem = "no finished run on test sketches in full detail"
-        raise InputError(root, problem, "train and test one, e.g. experiments/embedded/b_siamese.yaml")
-
-
-def _stored(folder: RunFolder) -> DrawingRanks | None:
-    """What was measured before; None where nothing was, or it is damaged or of an earlier test."""
-    try:
-        return folder.read_on_the_fly()
-    except InputError:
-        return None
-
-
-def _measure(folder: RunFolder, name: str) -> DrawingRanks | None:
-    """Measures a run and stores the ranks; None for one that saw less than the full sketches."""
-    system, data = load_run(folder)
-    if data.test_detail != "full":
-        return None
-    result = folder.read_result()
-    if data.records.split_hash("test") != result.split_hash:
-        problem = f"its test split is {result.split_hash}, that of the data now {data.records.split_hash('test')}"
-        raise InputError(folder.result, problem, "restore the data or test the run again")
-    ids = np.array([record.id for record in data.queries("test").sketches])
-    drawing = DrawingRanks(ids, SHARES, ranks_while_drawing(system, data, SHARES, name), result.finished)
-    folder.write_on_the_fly(drawing)
-    return drawing
-
-
-@torch.no_grad()
-def ranks_while_drawing(
-    system: System, data: SketchPhotoDataModule, shares: Sequence[float] | np.ndarray[Any, Any], name: str = ""
-) -> IntArray:
-    """Ranks the test gallery for each test sketch at several moments of its drawing.
-
-    Photos are encoded once. At each moment all sketches are drawn up to the same share of their ink, encoded and
-    matched, in the batches of a test, so that the ranks at share 1 are those of the test.
-
-    Args:
-        system: ready for evaluation.
-        data: its data.
-        shares: of the ink at each moment, `(S,)`, in (0, 1].
-        name: shown beside the progress bar.
-
-    Returns:
-        Ranks from 1, `(Q, S)`.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    system = system.to(device)
-    data.prepare_data()
-    data.setup("test")
-    gallery, queries = data.gallery("test"), data.queries("test")
-    photos = _encode(system, gallery, data.eval_batch_size)
-    target = torch.tensor([queries.place[record.photo_id] for record in queries.sketches], device=device)
-    ranks = []
-    for share in tqdm(shares, desc=name, unit="moment", leave=False):
-        records = [replace(record, sketch=record.sketch.drawn(float(share))) for record in queries.sketches]
-        moment = SketchDataset(records, gallery.photos, queries.rendering)
-        distances = system.match_all(_encode(system, moment, data.eval_batch_size), photos)
-        ranks.append(compute_ranks(distances, target).cpu().numpy())
-    return np.stack(ranks, axis=1)
-
-
-def _encode(system: System, pictures: SketchDataset | PhotoDataset, batch_size: int) -> Any:
-    """The encodings of all pictures."""
-    batches = DataLoader[Any](pictures, batch_size)  # type: ignore[arg-type]
-    return concat([system.encode_batch(type(b)(*(field.to(system.device) for field in b))) for b in batches])
+        raise InputError(root, problem, "train and test one, e.g. fgsbir run --system b_siamese --dataset embedded")

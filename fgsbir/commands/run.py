@@ -11,13 +11,6 @@ from fgsbir.runs.config import Settings, resolve
 if TYPE_CHECKING:
     from fgsbir.runs.training import Stage
 
-STAGES: dict[str, tuple[Stage, ...]] = {
-    "fit": ("fit",),
-    "test": ("test",),
-    "validate": ("validate",),
-    "run": ("fit", "test"),
-}
-
 HELP = """\
 usage: fgsbir {name} [--system NAME] [--dataset NAME] [--recipe NAME] [--variant NAME] [--seed N] [--SETTING VALUE ...]
        fgsbir {name} --config FILE [--config FILE ...] [--SETTING VALUE ...]
@@ -59,26 +52,41 @@ WHAT = {
 }
 
 
-def run(argv: list[str]) -> None:
-    """Runs the command.
-
-    Args:
-        argv: "fit", "test", "validate" or "run", and its options.
+def fit(argv: list[str]) -> None:
+    """Trains an experiment; `argv` is what follows "fgsbir fit".
 
     Raises:
         InputError: for anything wrong with the options, the configuration or the files that they name.
     """
-    name, *options = argv
-    if "-h" in options or "--help" in options:
+    _run("fit", argv, ("fit",))
+
+
+def test(argv: list[str]) -> None:
+    """Tests an experiment; see `fit`."""
+    _run("test", argv, ("test",))
+
+
+def validate(argv: list[str]) -> None:
+    """Validates an experiment; see `fit`."""
+    _run("validate", argv, ("validate",))
+
+
+def run(argv: list[str]) -> None:
+    """Trains and tests an experiment; see `fit`."""
+    _run("run", argv, ("fit", "test"))
+
+
+def _run(name: str, argv: list[str], stages: tuple[Stage, ...]) -> None:
+    if "-h" in argv or "--help" in argv:
         print(HELP.format(name=name, what=WHAT[name]), end="")
         return
-    if "--help=all" in options:
+    if "--help=all" in argv:
         from fgsbir.runs.training import print_help
 
         print_help()
         return
-    only_print = "--print_config" in options
-    settings = Settings.parse([option for option in options if option != "--print_config"])
+    only_print = "--print_config" in argv
+    settings = Settings.parse([option for option in argv if option != "--print_config"])
     if not (settings.files or settings.system or settings.experiment):
         fix = f"use --system, --experiment or --config: fgsbir {name} --system proposed --dataset embedded"
         raise InputError(f"fgsbir {name}", "no experiment is named", fix)
@@ -92,4 +100,4 @@ def run(argv: list[str]) -> None:
     if only_print:
         training.print_config(resolved)
     else:
-        training.run(resolved, STAGES[name], None if checkpoint is None else Path(str(checkpoint)))
+        training.run(resolved, stages, None if checkpoint is None else Path(str(checkpoint)))

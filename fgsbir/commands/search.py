@@ -1,4 +1,4 @@
-"""`fgsbir search`: the photos nearest to a drawing."""
+"""`fgsbir search`: ranks the photos of an index by their distance from a sketch."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from fgsbir.search.first_stage import BACKEND_HELP
 from fgsbir.search.page import write_page
 from fgsbir.search.searcher import DEPTH, Found, Searcher
 from fgsbir.sketch.formats import SKETCH_SUFFIXES, read_sketch
+from fgsbir.visualization.tables import Cell, Column, Table, plain, to_text
 
 
-def run(words: list[str]) -> None:
+def run(argv: list[str]) -> None:
     """Runs the command.
 
     Args:
-        words: its options, without its name.
+        argv: its options, without its name.
 
     Raises:
-        InputError: for anything wrong with options, index, run or sketch.
+        InputError: if options, index, run or sketch are wrong.
     """
-    parser = CommandParser("fgsbir search", "Ranks the photos of an index by their distance from a drawing.")
-    parser.add_argument("index", metavar="INDEX", type=Path, help="folder made by fgsbir index")
-    parser.add_argument("sketch", metavar="SKETCH", type=Path, help=f"a drawing: {', '.join(SKETCH_SUFFIXES)}")
-    parser.add_argument("--top", type=int, default=10, help="photos to show; default: %(default)s")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="also write a page with photos, trees and attention")
+    parser = CommandParser("fgsbir search", "Ranks the photos of an index by their distance from a sketch.")
+    parser.add_argument("index", metavar="INDEX", type=Path, help="folder of an index, made by fgsbir index")
+    parser.add_argument("sketch", metavar="SKETCH", type=Path, help=f"sketch file: {', '.join(SKETCH_SUFFIXES)}")
+    parser.add_argument("--top", type=int, default=10, help="number of photos to print; default: %(default)s")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="HTML page to write: photos, merge trees, attention")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser.add_argument("--run", type=Path, help="folder of the run, if it was moved since the index was made")
-    parser.add_argument("--depth", type=int, help=f"candidates that are matched with the drawing; default: {DEPTH}")
-    parser.add_argument("--recall", type=float, help="in place of --depth, the recall to reach, e.g. 0.99, as measured")
+    parser.add_argument(
+        "--run", type=Path, help="folder of the run, if it was moved; default: the one that the index names"
+    )
+    parser.add_argument("--depth", type=int, help=f"number of candidates to match; default: {DEPTH}")
+    parser.add_argument("--recall", type=float, help="measured recall to reach, (0, 1], in place of --depth")
     parser.add_argument("--backend", default="faiss", help=BACKEND_HELP)
-    options = parser.parse_args(words)
+    options = parser.parse_args(argv)
     if options.top < 1:
         raise InputError("--top", f"{options.top} is less than 1", "use e.g. 10")
     sketch = read_sketch(options.sketch)
@@ -53,12 +56,19 @@ def _plain(found: Found, photos: int) -> dict[str, object]:
 
 def _table(found: Found, photos: int) -> str:
     """The answer for the terminal."""
-    width = max(len("photo"), *(len(hit.photo) for hit in found.hits))
-    lines = [f"rank  {'photo':<{width}}  distance"]
-    lines += [f"{rank:>4}  {hit.photo:<{width}}  {hit.distance:>8.4f}" for rank, hit in enumerate(found.hits, start=1)]
+    columns = (
+        Column("", "rank", ("rank",)),
+        Column("", "photo", ("photo",), True),
+        Column("", "distance", ("distance",)),
+    )
+    rows = tuple(
+        (plain(rank), plain(hit.photo), Cell(f"{hit.distance:.4f}", (hit.distance,)))
+        for rank, hit in enumerate(found.hits, start=1)
+    )
+    lines = [to_text(Table("found", "", {}, columns, (rows,)))]
     total = found.encode_ms + found.first_ms + found.match_ms
     lines.append(
-        f"{photos:,} photos in {total:.1f} ms: {found.encode_ms:.1f} to encode the drawing, {found.first_ms:.1f} to "
+        f"{photos:,} photos in {total:.1f} ms: {found.encode_ms:.1f} to encode the sketch, {found.first_ms:.1f} to "
         f"find candidates, {found.match_ms:.1f} to match them"
     )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`fgsbir serve`: draw in the browser, and find the photo."""
+"""`fgsbir serve`: a page to draw on that finds photos, and an API."""
 
 from __future__ import annotations
 
@@ -14,36 +14,42 @@ from fgsbir.search.searcher import DEPTH, Searcher
 from fgsbir.serve.limits import Limits
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_CONNECTIONS = 500  # open at once; more are answered 503 before anything is read
+_CONNECTIONS = 500  # most open connections; further ones are answered 503 before anything is read
 
 
-def run(words: list[str]) -> None:
+def run(argv: list[str]) -> None:
     """Runs the command until Ctrl-C.
 
     Args:
-        words: its options, without its name.
+        argv: its options, without its name.
 
     Raises:
-        InputError: if the index cannot be opened, a limit makes no sense, the port is taken, or packages are missing.
+        InputError: if the index cannot be opened, a limit is not positive, the port is taken, or packages are missing.
     """
     description = "Serves a page to draw on that finds the photos of an index, and an API; see docs/serve.md."
     parser = CommandParser("fgsbir serve", description)
-    parser.add_argument("index", metavar="INDEX", type=Path, help="what `fgsbir index` wrote")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; default: %(default)s, this machine")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes any that is free; default: %(default)s")
+    parser.add_argument("index", metavar="INDEX", type=Path, help="folder of an index, made by fgsbir index")
     parser.add_argument(
-        "--name", action="append", default=[], help="a name of the server, if it has others than --host"
+        "--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this machine only"
     )
-    parser.add_argument("--proxy", metavar="ADDRESS", help="of a proxy whose word for a client's address counts")
-    parser.add_argument("--run", type=Path, help="folder of the run, if it was moved since the index was made")
-    parser.add_argument("--depth", type=int, help=f"candidates that are matched with a drawing; default: {DEPTH}")
-    parser.add_argument("--recall", type=float, help="in place of --depth, the recall to reach, e.g. 0.99, as measured")
+    parser.add_argument(
+        "--port", type=int, default=8000, help="port to listen on, 0 to 65535; 0 takes a free one; default: %(default)s"
+    )
+    parser.add_argument("--name", action="append", default=[], help="further host name of the server; may be repeated")
+    parser.add_argument(
+        "--proxy", metavar="ADDRESS", help="trusted reverse proxy whose X-Forwarded-For header is honoured"
+    )
+    parser.add_argument(
+        "--run", type=Path, help="folder of the run, if it was moved; default: the one that the index names"
+    )
+    parser.add_argument("--depth", type=int, help=f"number of candidates to match; default: {DEPTH}")
+    parser.add_argument("--recall", type=float, help="measured recall to reach, (0, 1], in place of --depth")
     parser.add_argument("--backend", default="faiss", help=BACKEND_HELP)
     limits = parser.add_argument_group("limits")
     for limit in fields(Limits):
         text = f"{limit.metadata['help']}; default: %(default)s"
         limits.add_argument(f"--{limit.name}", type=type(limit.default), default=limit.default, help=text)
-    options = parser.parse_args(words)
+    options = parser.parse_args(argv)
     chosen = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
 
     if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]:
@@ -56,7 +62,7 @@ def run(words: list[str]) -> None:
     listener = _listen(options.host, options.port)
     with listener:
         searcher = Searcher.open(options.index, options.run, options.depth, options.recall, options.backend)
-        # Where it listens at all addresses, it goes by names that cannot be known here.
+        # A server on all addresses has host names that cannot be known here.
         anywhere = options.host in ("0.0.0.0", "::") and not options.name
         hosts = None if anywhere else {name.lower() for name in (*_LOOPBACK, *options.name, _in_url(options.host))}
         config = uvicorn.Config(
@@ -73,18 +79,18 @@ def run(words: list[str]) -> None:
         print(f"{len(searcher)} photos: http://{_in_url(options.host)}:{port}  (Ctrl-C ends it)", flush=True)
         try:
             uvicorn.Server(config).run(sockets=[listener])
-        except KeyboardInterrupt:  # uvicorn raises it again once all is answered
+        except KeyboardInterrupt:  # uvicorn raises it again after the last answer
             print("\nEnded.")
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, before the index is loaded, so that a port in use shows at once.
+    """A listening socket. It is opened before the index is loaded, so that a port in use shows at once.
 
     Raises:
-        InputError: if there is no such address, or another program has the port.
+        InputError: if the address does not exist, or the port is taken.
     """
     if not 0 <= port < 2**16:
-        raise InputError("--port", f"{port} is no port", "use 0 to 65535")
+        raise InputError("--port", f"{port} is not a port", "use 0 to 65535")
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:

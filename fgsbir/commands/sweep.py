@@ -12,6 +12,7 @@ import yaml
 
 from fgsbir.commands.parser import CommandParser
 from fgsbir.errors import InputError
+from fgsbir.runs.shipped import shipped
 from fgsbir.sweep import local, slurm, wandb_agents
 from fgsbir.sweep.plan import Plan, make_plan, wanted
 from fgsbir.sweep.spec import Sweep, load_sweep
@@ -22,13 +23,13 @@ def run(argv: list[str]) -> None:
     """Runs the command.
 
     Args:
-        argv: "sweep" and its options.
+        argv: options behind "fgsbir sweep".
 
     Raises:
         InputError: if the sweep or one of its experiments is not right; then nothing was started.
         SystemExit: 1 if a run failed, 130 after Ctrl-C.
     """
-    options = _options(argv[1:])
+    options = _options(argv)
     overrides: dict[str, Sequence[Any]] = {}
     for name, text in (("dataset", options.dataset), ("recipe", options.recipe)):
         if text:
@@ -41,7 +42,7 @@ def run(argv: list[str]) -> None:
         if getattr(options, name) is not None:
             overrides[name] = [str(getattr(options, name))]
     try:
-        sweep = load_sweep(options.file, overrides)
+        sweep = load_sweep(_found(options.file), overrides)
         plan = make_plan(sweep, options.runs_dir)
         if options.action == "status" or options.dry_run:
             _print(plan, options.dry_run)
@@ -93,7 +94,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     description = "Runs all experiments of a sweep file; those that are finished are skipped, interrupted ones go on."
     parser = CommandParser("fgsbir sweep", description)
     parser.add_argument("action", choices=("run", "status"), help="run it, or tell how far it is")
-    parser.add_argument("file", type=Path, metavar="FILE", help="e.g. sweeps/ablation.yaml")
+    parser.add_argument("file", type=Path, metavar="FILE", help="sweep file, or a shipped one by its name: ablation")
     parser.add_argument("--dataset", help="folder of experiments, e.g. chair_v2; several: chair_v2,shoe_v2")
     parser.add_argument("--recipe", help="modern or paper")
     parser.add_argument("--seeds", help="e.g. 0,1,2")
@@ -110,6 +111,12 @@ def _options(argv: list[str]) -> argparse.Namespace:
     if options.slots is not None and options.slots < 1:
         raise InputError("--slots", f"{options.slots} is not positive", "use 1 or more")
     return options
+
+
+def _found(file: Path) -> Path:
+    """A sweep file, or the shipped one of that name where there is no such file."""
+    named = shipped("sweeps") / f"{file.stem}.yaml"
+    return named if not file.exists() and named.is_file() else file
 
 
 def _setting(option: str, text: str) -> tuple[str, Any]:

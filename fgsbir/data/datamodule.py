@@ -22,20 +22,20 @@ from fgsbir.sketch.strokes import FloatArray
 class SketchPhotoDataModule(LightningDataModule):
     """Sketch-photo pairs for training, and queries and gallery apart for evaluation.
 
-    Training batches are `PairBatch`. Evaluation has two loaders, sketches and photos, so that each picture
+    Training batches are `PairBatch`. Evaluation has two loaders, sketches and photos, so that each image
     is encoded once however many partners it meets.
 
     Args:
         source: the dataset.
-        regions: where photo regions come from.
+        regions: source of photo regions; `SelectiveSearch` if not given.
         rendering: how records become tensors.
         augmentation: random changes of training pairs.
-        batch_size: pairs a training step.
-        eval_batch_size: pictures an encoding step.
-        num_workers: loader processes; 0 loads in the training process.
-        train_detail: how much of each training sketch is used.
-        test_detail: how much of each validation and test sketch is used.
-        seed: of shuffling and augmentation.
+        batch_size: pairs of a training step.
+        eval_batch_size: images of an encoding step.
+        num_workers: number of loader processes; 0 loads in the training process.
+        train_detail: level of detail of training sketches.
+        test_detail: level of detail of validation and test sketches.
+        seed: seed of shuffling and augmentation.
 
     Raises:
         InputError: if a batch size is not positive.
@@ -65,7 +65,7 @@ class SketchPhotoDataModule(LightningDataModule):
         self.test_detail: DetailLevel = test_detail
         self.seed = seed
         self.features: dict[str, SplitFeatures] = {}
-        """By split; where there are some, they come in place of pictures."""
+        """Features that replace images, by split."""
         self._records: PairedData | None = None
         self._boxes: dict[str, FloatArray] = {}
 
@@ -137,7 +137,7 @@ class SketchPhotoDataModule(LightningDataModule):
     ) -> DataLoader[object]:
         return DataLoader(
             dataset,
-            batch_size,
+            batch_size=batch_size,
             sampler=sampler,
             drop_last=drop_last,
             num_workers=self.num_workers,

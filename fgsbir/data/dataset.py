@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
-from fgsbir.data.features import PictureFeatures, SplitFeatures
+from fgsbir.data.features import ImageFeatures, SplitFeatures
 from fgsbir.data.records import PhotoRecord, SketchRecord
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.data.transforms import Augmentation, UnitAffine, edge_map
@@ -22,7 +22,7 @@ from fgsbir.sketch.detail import detail as reduce_detail
 from fgsbir.sketch.raster import rasterise
 from fgsbir.sketch.strokes import FloatArray, VectorSketch
 
-# OpenCV's threads do not survive the fork of a loader process, which would then wait for them for ever.
+# OpenCV's threads do not survive the fork of a loader process, which would wait for them for ever.
 cv2.setNumThreads(0)
 
 
@@ -31,20 +31,20 @@ class Rendering:
     """How records become tensors.
 
     Args:
-        image_size: side of every picture, in pixels.
-        max_strokes: room for stroke nodes; a sketch with more has its shortest neighbours joined.
-        num_regions: room for photo regions; the first ones of the region source are used.
-        whole_sketch_node: add a node for the whole drawing behind the strokes, as the photo has one for the
-            whole picture. The paper's figure allows both readings.
-        line_width: of strokes, in pixels of a 256-pixel picture.
+        image_size: side of every image, in pixels.
+        max_strokes: capacity for stroke nodes; a sketch with more has its shortest neighbours joined.
+        num_regions: capacity for photo regions; the first ones of the region source are used.
+        whole_sketch_node: whether to add a node for the whole sketch behind the strokes, as the photo has one for the
+            whole photo. The paper's figure allows both readings.
+        line_width: width of strokes, in pixels of a 256-pixel image.
         ink: "dark" draws black on white like a photo's outlines, "light" white on black as the authors do.
-        min_box_side: thinner stroke boxes are widened to this, in frame units.
-        photo_style: "rgb", or "edges" for the photos' outlines in the same ink; see `edge_map`. They are drawn last,
-            from the picture as it is augmented, moved and scaled: lines that were moved or scaled with it would blur.
-        max_points: room for the points of a drawing, for systems that read the path of the pen; a drawing with more
-            is `thinned`, never cut off. 0 gives none. All strokes are kept apart, whatever `max_strokes` is, and
+        min_box_side: smallest side of a stroke box, in frame units; thinner boxes are widened to it.
+        photo_style: "rgb", or "edges" for the photos' outlines in the same ink; see `edge_map`. Outlines are drawn
+            last, from the photo as it is augmented, moved and scaled, because moved or scaled lines would blur.
+        max_points: capacity for the points of a sketch, for systems that read the path of the pen; 0 gives none. A
+            sketch with more is `thinned`, never cut off. All strokes are kept apart, whatever `max_strokes` is, and
             the points go through every augmentation of the strokes, mirroring included. (The authors mirror the
-            pictures and leave the coordinates as they are.)
+            images and leave the coordinates as they are.)
     """
 
     image_size: int = 224
@@ -65,10 +65,10 @@ class Rendering:
     def sketch(
         self, sketch: VectorSketch, features: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The fields of a `SketchBatch` that show the drawing.
+        """The fields of a `SketchBatch` that show the sketch.
 
-        Image `(3, H, W)` uint8, or its `features` where they are known, stroke boxes `(N, 4)` and their mask `(N,)`,
-        points `(L, 3)` and their number.
+        Image `(3, H, W)` uint8, or its `features` if given, stroke boxes `(N, 4)` and their mask `(N,)`, points
+        `(L, 3)` and their number.
         """
         path = point_sequence(sketch, self.max_points)
         sketch = sketch.grouped(self.max_strokes)
@@ -90,7 +90,7 @@ class Rendering:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Image `(3, H, W)` uint8, region boxes `(N, 4)` and their mask `(N,)`, both seen through `affine`.
 
-        `features` of the image seen so stand in for it where they are known.
+        `features` of the transformed image replace it if given.
         """
         through = affine.after(UnitAffine.letterbox(*image.shape[:2]))
         if features is None:
@@ -106,10 +106,10 @@ class SketchDataset(Dataset[SketchBatch]):
 
     Args:
         sketches: the queries.
-        photos: the gallery, in the order that `SketchBatch.photo` counts.
-        rendering: how they become tensors.
-        detail: how much of each drawing is used.
-        features: of the sketches, to give in place of pictures.
+        photos: the gallery, in the order of the indices in `SketchBatch.photo`.
+        rendering: how records become tensors.
+        detail: level of detail of each sketch.
+        features: features of the sketches that replace their images.
     """
 
     def __init__(
@@ -118,10 +118,10 @@ class SketchDataset(Dataset[SketchBatch]):
         photos: Sequence[PhotoRecord],
         rendering: Rendering,
         detail: DetailLevel = "full",
-        features: PictureFeatures | None = None,
+        features: ImageFeatures | None = None,
     ) -> None:
         self.sketches, self.rendering, self.detail, self.features = sketches, rendering, detail, features
-        self.place = {photo.id: i for i, photo in enumerate(photos)}
+        self.gallery_index = {photo.id: i for i, photo in enumerate(photos)}
 
     def __len__(self) -> int:
         return len(self.sketches)
@@ -130,10 +130,10 @@ class SketchDataset(Dataset[SketchBatch]):
         record = self.sketches[index]
         features = self.features.get(index) if self.features else None
         fields = self.rendering.sketch(reduce_detail(record.sketch, self.detail), features)
-        return SketchBatch(*fields, torch.tensor(index), torch.tensor(self.place[record.photo_id]))
+        return SketchBatch(*fields, torch.tensor(index), torch.tensor(self.gallery_index[record.photo_id]))
 
-    def picture(self, index: int, mirror: bool = False) -> Tensor:
-        """The sketch as a picture `(3, H, W)` uint8, even where there are features."""
+    def image(self, index: int, mirror: bool = False) -> Tensor:
+        """The image of the sketch, `(3, H, W)` uint8, even where features replace it."""
         sketch = reduce_detail(self.sketches[index].sketch, self.detail)
         return self.rendering.sketch(UnitAffine.about_centre(flip=mirror).sketch(sketch))[0]
 
@@ -144,8 +144,8 @@ class PhotoDataset(Dataset[PhotoBatch]):
     Args:
         photos: the gallery.
         boxes: region boxes `(N, 4)` by photo id.
-        rendering: how they become tensors.
-        features: of the photos, to give in place of pictures.
+        rendering: how records become tensors.
+        features: features of the photos that replace their images.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class PhotoDataset(Dataset[PhotoBatch]):
         photos: Sequence[PhotoRecord],
         boxes: Mapping[str, FloatArray],
         rendering: Rendering,
-        features: PictureFeatures | None = None,
+        features: ImageFeatures | None = None,
     ) -> None:
         self.photos, self.boxes, self.rendering, self.features = photos, boxes, rendering, features
 
@@ -167,8 +167,8 @@ class PhotoDataset(Dataset[PhotoBatch]):
             *self.rendering.photo(record.read(), self.boxes[record.id], UnitAffine(), features), torch.tensor(index)
         )
 
-    def picture(self, index: int, mirror: bool = False) -> Tensor:
-        """The photo as a picture `(3, H, W)` uint8, even where there are features."""
+    def image(self, index: int, mirror: bool = False) -> Tensor:
+        """The image of the photo, `(3, H, W)` uint8, even where features replace it."""
         record = self.photos[index]
         affine = UnitAffine.about_centre(flip=mirror)
         return self.rendering.photo(record.read(), self.boxes[record.id], affine)[0]
@@ -177,19 +177,19 @@ class PhotoDataset(Dataset[PhotoBatch]):
 class PairDataset(Dataset[PairBatch]):
     """Sketches with their photos, randomly changed, for training.
 
-    The change depends on the seed, the epoch and the index alone, so a resumed training sees what an
-    uninterrupted one does, whatever the number of workers. An item is asked for as
-    `epoch * len(self) + index`, as `EpochSampler` does.
+    The change depends on the seed, the epoch and the index alone. So a resumed training sees what an
+    uninterrupted one does, whatever the number of workers. Item `epoch * len(self) + index` is pair `index` in
+    epoch `epoch`; `EpochSampler` counts so.
 
     Args:
         sketches: training sketches.
         photos: training photos.
         boxes: region boxes `(N, 4)` by photo id.
-        rendering: how they become tensors.
+        rendering: how records become tensors.
         augmentation: random changes.
-        detail: how much of each drawing is used.
-        seed: of the changes.
-        features: of sketches and photos, to give in place of pictures; the augmentation may then only mirror.
+        detail: level of detail of each sketch.
+        seed: seed of the changes.
+        features: features of sketches and photos that replace their images; the augmentation may then only mirror.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class PairDataset(Dataset[PairBatch]):
     ) -> None:
         self.sketches, self.photos, self.boxes, self.features = sketches, photos, boxes, features
         self.rendering, self.augmentation, self.detail, self.seed = rendering, augmentation, detail, seed
-        self.place = {photo.id: i for i, photo in enumerate(photos)}
+        self.gallery_index = {photo.id: i for i, photo in enumerate(photos)}
 
     def __len__(self) -> int:
         return len(self.sketches)
@@ -214,19 +214,19 @@ class PairDataset(Dataset[PairBatch]):
         epoch, index = divmod(index, len(self))
         rng = np.random.default_rng([self.seed, epoch, index])
         record = self.sketches[index]
-        place = self.place[record.photo_id]
+        partner = self.gallery_index[record.photo_id]
         change = self.augmentation
         for_sketch, for_photo = change.affines(rng)
         sketch = change.strokes(for_sketch.sketch(reduce_detail(record.sketch, self.detail)), rng)
-        pixels = change.photo(self.photos[place].read(), rng)
+        pixels = change.photo(self.photos[partner].read(), rng)
         of_sketch = of_photo = None
         if self.features:
             mirror = bool(for_sketch.matrix[0, 0] < 0)
-            of_sketch, of_photo = self.features.sketches.get(index, mirror), self.features.photos.get(place, mirror)
+            of_sketch, of_photo = self.features.sketches.get(index, mirror), self.features.photos.get(partner, mirror)
         boxes = self.boxes[record.photo_id]
         return PairBatch(
-            SketchBatch(*self.rendering.sketch(sketch, of_sketch), torch.tensor(index), torch.tensor(place)),
-            PhotoBatch(*self.rendering.photo(pixels, boxes, for_photo, of_photo), torch.tensor(place)),
+            SketchBatch(*self.rendering.sketch(sketch, of_sketch), torch.tensor(index), torch.tensor(partner)),
+            PhotoBatch(*self.rendering.photo(pixels, boxes, for_photo, of_photo), torch.tensor(partner)),
         )
 
 
@@ -239,7 +239,7 @@ class EpochSampler(DistributedSampler[int]):
 
 
 def point_sequence(sketch: VectorSketch, max_points: int) -> tuple[Tensor, Tensor]:
-    """The points `(L, 3)` of a drawing and their number, `()`, as in `SketchBatch`; L is `max_points`."""
+    """The points `(L, 3)` of a sketch and their number, `()`, as in `SketchBatch`; L is `max_points`."""
     rows = torch.zeros(max_points, 3)
     if not max_points:
         return rows, torch.tensor(0)
@@ -249,8 +249,9 @@ def point_sequence(sketch: VectorSketch, max_points: int) -> tuple[Tensor, Tenso
     return rows, torch.tensor(len(sketch.points))
 
 
-def _padded(boxes: FloatArray, room: int) -> tuple[Tensor, Tensor]:
-    out, mask = torch.zeros(room, 4), torch.zeros(room, dtype=torch.bool)
+def _padded(boxes: FloatArray, capacity: int) -> tuple[Tensor, Tensor]:
+    """Boxes `(N, 4)` as `(capacity, 4)`, zero behind the real ones, and which are real, `(capacity,)`."""
+    out, mask = torch.zeros(capacity, 4), torch.zeros(capacity, dtype=torch.bool)
     out[: len(boxes)] = torch.from_numpy(np.ascontiguousarray(boxes))
     mask[: len(boxes)] = True
     return out, mask

@@ -1,4 +1,4 @@
-"""Files of picture features that stand in for the pictures."""
+"""Files of features that replace images."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _CHECKSUM = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
-class PictureFeatures:
+class ImageFeatures:
     """The features of one split's sketches or photos, read from disk one at a time.
 
     It holds paths and no open files, so that it can be handed to loader processes.
 
     Args:
         plain: file of `(N, C, H, W)`, in the order of the split.
-        mirrored: the same for the mirrored pictures, if there is one.
+        mirrored: file of the mirrored images' features, if there is one.
     """
 
     plain: Path
     mirrored: Path | None = None
 
     def get(self, index: int, mirror: bool = False) -> Tensor:
-        """Features `(C, H, W)` float16 of one picture, or of its mirror image."""
+        """Features `(C, H, W)` float16 of one image, or of its mirror image."""
         path = self.mirrored if mirror else self.plain
         assert path is not None
         return torch.from_numpy(np.array(np.load(path, mmap_mode="r")[index]))
@@ -43,17 +43,17 @@ class PictureFeatures:
 class SplitFeatures(NamedTuple):
     """The features of one split."""
 
-    sketches: PictureFeatures
-    photos: PictureFeatures
+    sketches: ImageFeatures
+    photos: ImageFeatures
 
 
 def write_features(path: Path, batches: Iterable[npt.NDArray[np.float32]], count: int) -> None:
     """Writes features as float16, batch by batch: a `.npy` file with a SHA-256 of all that precedes it at its end.
 
     Args:
-        path: the file; it appears only when it is whole.
-        batches: `(B, C, H, W)` each, at least one.
-        count: pictures in all batches together, N.
+        path: file to write; it appears only when it is complete.
+        batches: arrays `(B, C, H, W)`, at least one.
+        count: number of images in all batches together, N.
 
     Raises:
         InputError: if the file cannot be written, or a feature is too large for float16.

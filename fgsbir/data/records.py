@@ -25,7 +25,7 @@ class PhotoRecord:
     Args:
         id: unique name within the dataset.
         split: "train", "val" or "test".
-        path: the image file, if there is one.
+        path: image file, if there is one.
         pixels: `(H, W, 3)` uint8 RGB, if there is no file.
     """
 
@@ -35,7 +35,7 @@ class PhotoRecord:
     pixels: npt.NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     def read(self) -> npt.NDArray[np.uint8]:
-        """The picture, `(H, W, 3)` uint8 RGB; transparency is laid on white.
+        """The photo, `(H, W, 3)` uint8 RGB; transparency is laid on white.
 
         Raises:
             InputError: if the file is missing or is no image.
@@ -59,9 +59,9 @@ class SketchRecord:
 
     Args:
         id: unique name within the dataset.
-        photo_id: the true match.
+        photo_id: id of the true match.
         split: "train", "val" or "test"; that of its photo, unless photos recur.
-        sketch: the drawing, in the unit frame.
+        sketch: strokes in the unit frame.
     """
 
     id: str
@@ -75,14 +75,13 @@ class PairedData:
     """A sketch-photo dataset.
 
     Args:
-        name: e.g. "chair_v2".
+        name: name of the dataset, e.g. "chair_v2".
         sketches: all sketches, in a fixed order.
         photos: all photos by id, in a fixed order.
         recurring: whether sketches of one photo may be in several splits, as in SWIRE's split by designer. The
-            photo's own split then says nothing, and training sees photos of the test gallery.
-
-        judgements: what people said of the sketches, by id of the photo drawn: pairs of photo ids, the first of which
-            is nearer to its sketch than the second.
+            photo's own split then means nothing, and training sees photos of the test gallery.
+        judgements: answers of people, by id of the photo drawn: pairs of photo ids, the first of which is nearer to
+            the sketch of that photo than the second.
 
     Raises:
         InputError: if a sketch names a photo that is not there, or that is in another split and must not be.

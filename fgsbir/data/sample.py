@@ -19,8 +19,8 @@ class SketchBatch(NamedTuple):
         points: `(B, L, 3)`, the path of the pen: x and y in the unit frame (an augmentation may move them out of it),
             and 1 on the last point of a stroke, 0 elsewhere; zero behind the last point. L = 0 where none are wanted.
         lengths: `(B,)`, number of real points.
-        position: `(B,)`, place of the sketch in its split.
-        photo: `(B,)`, place of its photo in the gallery of the split.
+        position: `(B,)`, index of the sketch in its split.
+        photo: `(B,)`, index of its photo in the gallery of the split.
     """
 
     image: Tensor
@@ -33,7 +33,7 @@ class SketchBatch(NamedTuple):
 
 
 class PhotoBatch(NamedTuple):
-    """Photos as a system reads them: as `SketchBatch`, with region boxes; `position` is the place in the gallery."""
+    """Photos as a system reads them: as `SketchBatch`, with region boxes; `position` is the index in the gallery."""
 
     image: Tensor
     boxes: Tensor

@@ -18,7 +18,7 @@ _FAINTEST = 10.0  # slope of a step of 6 grey levels, smoothed
 
 @dataclass(frozen=True)
 class UnitAffine:
-    """An affine map from the unit frame of a source picture to the unit frame of the result.
+    """An affine map from the unit frame of a source image to the unit frame of the result.
 
     Args:
         matrix: `(2, 3)`; a point p of the source appears at `matrix[:, :2] p + matrix[:, 2]`.
@@ -28,7 +28,7 @@ class UnitAffine:
 
     @classmethod
     def letterbox(cls, height: int, width: int) -> UnitAffine:
-        """Centres a picture in a square frame without changing its aspect ratio."""
+        """Centres an image in a square frame without changing its aspect ratio."""
         side = max(height, width)
         sx, sy = width / side, height / side
         return cls(np.array([[sx, 0, (1 - sx) / 2], [0, sy, (1 - sy) / 2]]))
@@ -45,11 +45,11 @@ class UnitAffine:
         """Scales, shears, turns and shifts about the middle of the frame, after an optional mirroring.
 
         Args:
-            angle: degrees, clockwise on the screen.
+            angle: rotation in degrees, clockwise on the screen.
             scale: factors along x and y.
-            shear: x moves by this share of y.
-            shift: in frame units.
-            flip: mirror left and right first.
+            shear: share of y by which x moves.
+            shift: shift along x and y, in frame units.
+            flip: whether to mirror left and right first.
         """
         c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
         linear = np.array([[c, -s], [s, c]]) @ np.array([[1, shear], [0, 1]]) @ np.diag(scale)
@@ -63,7 +63,7 @@ class UnitAffine:
         return UnitAffine((_square(self.matrix) @ _square(first.matrix))[:2])
 
     def image(self, image: Image, size: int) -> Image:
-        """The picture `(H, W, 3)` through the transform, `(size, size, 3)`; what lies outside repeats the border."""
+        """The image `(H, W, 3)` through the transform, `(size, size, 3)`; what lies outside repeats the border."""
         height, width = image.shape[:2]
         shrink = size / max(height, width)
         if shrink < 0.75:  # a warp samples four pixels and would alias
@@ -96,7 +96,7 @@ class Augmentation:
         flip: probability that sketch and photo are mirrored together.
         sketch_affine: strength of a random affine map of the sketch alone: 1 turns by up to 15 degrees,
             scales by up to 20 % (each axis up to 8 % more), shears and shifts by up to 8 %.
-        photo_affine: the same for the photo.
+        photo_affine: strength of a random affine map of the photo, on the same scale.
         stroke_dropout: probability of leaving out each stroke; the longest always stays.
         wobble: standard deviation of a smooth random displacement of each stroke, in frame units.
         colour: strength of random brightness, contrast and saturation of the photo, in [0, 1].
@@ -142,11 +142,11 @@ class Augmentation:
 
 
 def edge_map(image: Image) -> Image:
-    """The outlines of a picture `(H, W, 3)`: dark lines on white, anti-aliased, one to two pixels wide, `(H, W, 3)`.
+    """The outlines of an image `(H, W, 3)`: dark lines on white, anti-aliased, one to two pixels wide, `(H, W, 3)`.
 
-    Canny's detector on the grey picture at twice its size, smoothed by 0.75 pixels. Its upper threshold is half of
-    Otsu's between weak and strong slopes, its lower one two fifths of that; both follow the picture's contrast, but
-    steps of fewer than 6 grey levels are never edges, so a blank picture stays blank.
+    Canny's detector on the grey image at twice its size, smoothed by 0.75 pixels. Its upper threshold is half of
+    Otsu's between weak and strong slopes, its lower one two fifths of that. Both follow the image's contrast, but
+    steps of fewer than 6 grey levels are never edges, so a blank image stays blank.
 
     Structured forests, which the first papers may have used, draw cleaner lines, but their model is a download.
     """
@@ -172,8 +172,8 @@ def _random_affine(rng: np.random.Generator, strength: float, flip: bool) -> Uni
 def _smooth_noise(points: int, strength: float, rng: np.random.Generator) -> FloatArray:
     """A displacement `(points, 2)` that bends a stroke without roughening it: four knots, joined linearly."""
     knots = rng.normal(0, strength, (4, 2))
-    place = np.linspace(0, 3, points)
-    return np.stack([np.interp(place, np.arange(4), knots[:, axis]) for axis in (0, 1)], axis=1).astype(np.float32)
+    position = np.linspace(0, 3, points)
+    return np.stack([np.interp(position, np.arange(4), knots[:, axis]) for axis in (0, 1)], axis=1).astype(np.float32)
 
 
 def _square(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

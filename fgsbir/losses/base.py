@@ -1,4 +1,4 @@
-"""What every training loss is: a module over the pairs of a batch that asks the system for just the pairs it needs."""
+"""Base of the training losses: modules over the pairs of a batch that ask the system for the pairs they need."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from fgsbir.data.records import PairedData
+from fgsbir.models.recorded import Recorded
 
 
 class Matcher(Protocol):
-    """What a loss needs of a system; see `fgsbir.systems.base.System`."""
+    """What a loss needs from a system; see `fgsbir.systems.base.System`."""
 
     def match(self, sketches: Any, photos: Any) -> Tensor:
         """Distances of pairs, row by row, `(P,)`."""
@@ -20,7 +21,7 @@ class Matcher(Protocol):
         """Distances of all pairs, `(Q, G)`."""
 
 
-class PairLoss(nn.Module, ABC):
+class PairLoss(Recorded, nn.Module, ABC):
     """A loss over B sketches and their B photos."""
 
     @abstractmethod
@@ -35,4 +36,4 @@ class PairLoss(nn.Module, ABC):
         """
 
     def prepare(self, data: PairedData) -> None:
-        """Learns what it needs of the training data, before training."""
+        """Takes what it needs from the training data, before training."""

@@ -1,4 +1,4 @@
-"""The contrastive hinge of pairs."""
+"""The contrastive loss of Hadsell et al. (CVPR 2006)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fgsbir.losses.triplet import RandomNegativeLoss
 class ContrastiveLoss(RandomNegativeLoss):
     """Pulls each pair together and pushes a random negative out of the margin: D(s, p) + max(0, margin - D(s, p')).
 
-    Unlike a triplet's, its pull never ends. SWIRE's loss, with a margin of 0.2, as a re-implementation has it.
+    Unlike the triplet loss it always pulls. SWIRE's loss, with a margin of 0.2 as in a re-implementation.
     """
 
     def penalty(self, positive: Tensor, negative: Tensor) -> Tensor:

@@ -17,9 +17,9 @@ class InfoNCELoss(PairLoss):
     Distances are squared Euclidean between unit vectors, so 1 - D / 2 is their cosine.
 
     Args:
-        temperature: divides the cosine.
-        label_smoothing: share of the target that is spread evenly over a row's pairs, its own among them; pairs of the
-            same photo get none.
+        temperature: divisor of the cosine.
+        label_smoothing: share of the target that is spread evenly over the pairs of a row, its own included; other
+            pairs of the same photo get none.
     """
 
     def __init__(self, temperature: float = 0.07, label_smoothing: float = 0.0) -> None:
@@ -36,7 +36,7 @@ class InfoNCELoss(PairLoss):
         return (self._cross_entropy(logits, possible) + self._cross_entropy(logits.T, possible)) / 2
 
     def _cross_entropy(self, logits: Tensor, possible: Tensor) -> Tensor:
-        """Of each row's own column among its `possible` ones, over which the smoothed share of the target is spread."""
+        """Mean over the rows; the target is a row's own column, smoothed over its `possible` ones."""
         log_share = logits.masked_fill(~possible, -torch.inf).log_softmax(1)
         spread = log_share.masked_fill(~possible, 0).sum(1) / possible.sum(1)
         return -((1 - self.label_smoothing) * log_share.diagonal() + self.label_smoothing * spread).mean()

@@ -1,4 +1,4 @@
-"""Triplet hinges with one random negative a sketch, or with triplets that people judged."""
+"""Triplet hinges with one random negative a sketch, or with human triplet judgements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RandomNegativeLoss(PairLoss):
     Sketches for which the batch has no other photo are left out.
 
     Args:
-        margin: how far apart sketches and other photos should be.
+        margin: margin between the distances of the own and the other photo.
 
     Raises:
         InputError: if the margin is not positive.
@@ -61,7 +61,7 @@ class TripletLoss(RandomNegativeLoss):
 
     Deviations:
         The negative is a random other photo of the same batch, so every photo is encoded once a step; the
-        authors load a third picture. A photo is never its own negative; theirs can be.
+        authors load a third image. A photo is never its own negative; theirs can be.
     """
 
     def penalty(self, positive: Tensor, negative: Tensor) -> Tensor:
@@ -70,18 +70,17 @@ class TripletLoss(RandomNegativeLoss):
 
 
 class JudgedTripletLoss(TripletLoss):
-    """Triplet hinge that learns from what people said: photo p is nearer to sketch s than photo p' is.
+    """Triplet hinge that learns from human judgements: photo p is nearer to sketch s than photo p' is.
 
-    For a part of the sketches the two photos are one of the pairs that people judged, both of them in the batch; for
-    the others, and for sketches without such a pair, they are the sketch's own photo and a random other one.
-    Judgements about photos outside the training split are left out. Data without any judgements make this a
-    `TripletLoss`.
+    A share of the sketches uses a judged pair of photos, both of them in the batch. The others, and sketches without
+    such a pair, use their own photo and a random other one. Judgements about photos outside the training split are
+    left out. Without any judgements this is `TripletLoss`.
 
     Yu et al. 2016 (Triplet-SN) train so, with three quarters of judged triplets.
 
     Args:
-        margin: how far apart sketches and farther photos should be.
-        judged: share of the sketches, among those with a pair in the batch, that use one, in [0, 1].
+        margin: margin between the distances of the nearer and the farther photo.
+        judged: share of the sketches with a judged pair in the batch that use one, in [0, 1].
 
     Raises:
         InputError: if the margin is not positive or the share not in [0, 1].
@@ -100,15 +99,15 @@ class JudgedTripletLoss(TripletLoss):
 
     def prepare(self, data: PairedData) -> None:
         """Looks up the judgements: `nearer[q, i, j]` where photo i is nearer to the sketch of photo q than photo j."""
-        place = {photo.id: i for i, photo in enumerate(data.split_photos("train"))}
+        index = {photo.id: i for i, photo in enumerate(data.split_photos("train"))}
         judged = [
-            (place[drawn], place[near], place[far])
+            (index[drawn], index[near], index[far])
             for drawn, pairs in data.judgements.items()
             for near, far in pairs
-            if drawn in place and near in place and far in place
+            if drawn in index and near in index and far in index
         ]
         if judged:
-            self.nearer = torch.zeros(3 * [len(place)], dtype=torch.bool)
+            self.nearer = torch.zeros(3 * [len(index)], dtype=torch.bool)
             self.nearer[tuple(torch.tensor(judged).T)] = True
 
     def triplets(self, photo_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,7 +6,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,18 +22,20 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.sketch.strokes import VectorSketch
 
 STROKES = 10
-"""Of the sketch on which systems are measured: the mean of ChairV2's training sketches."""
+"""Strokes of the sketch on which systems are measured: the mean of ChairV2's training sketches."""
 
 POINTS = 11
-"""Of each stroke: ChairV2 has 113 in the 10 strokes of a training sketch, on average."""
+"""Points of each stroke: ChairV2 has 113 in the 10 strokes of a training sketch, on average."""
 
 
 class Cost(NamedTuple):
-    """What a system takes.
+    """Parameters and FLOPs of a system.
 
     Attributes:
-        parameters: numbers that training may change, frozen ones included.
-        sketch: FLOPs to encode one sketch; `photo`: to encode one photo; `pair`: to match one encoded pair.
+        parameters: number of parameters, frozen ones included.
+        sketch: FLOPs to encode one sketch.
+        photo: FLOPs to encode one photo.
+        pair: FLOPs to match one encoded pair.
     """
 
     parameters: int
@@ -41,7 +45,7 @@ class Cost(NamedTuple):
 
 
 def example(rendering: Rendering, strokes: int, regions: int) -> tuple[SketchBatch, PhotoBatch]:
-    """A sketch and a photo of noise, with room for just their strokes and regions, as an experiment renders them."""
+    """A random sketch and photo with that many strokes and regions, as an experiment renders them."""
     rng, rendering = np.random.default_rng(0), replace(rendering, max_strokes=strokes, num_regions=regions)
     sketch = VectorSketch.from_strokes(rng.random((strokes, POINTS, 2)))
     pixels = rng.integers(0, 256, (rendering.image_size, rendering.image_size, 3), dtype=np.uint8)
@@ -55,13 +59,13 @@ def example(rendering: Rendering, strokes: int, regions: int) -> tuple[SketchBat
 @torch.inference_mode(False)  # a test runs in it, and nothing in it has a gradient
 @torch.enable_grad()  # without a gradient a transformer's layer is one operation, which torch does not count
 def measure(system: Any, rendering: Rendering, strokes: int, regions: int) -> Cost:
-    """The cost of a `System` in evaluation, for one sketch and one photo of pictures, not of cached features.
+    """The cost of a `System` in evaluation for one sketch and one photo, read as images and not as cached features.
 
     Args:
-        system: whose four methods are counted.
-        rendering: of the pictures.
-        strokes: of the sketch.
-        regions: of the photo.
+        system: the `System`, in evaluation mode.
+        rendering: how sketch and photo become tensors.
+        strokes: number of strokes of the sketch.
+        regions: number of regions of the photo.
     """
     device = next((p.device for p in system.parameters()), torch.device("cpu"))
     sketch, photo = (type(b)(*(f.to(device) for f in b)) for b in example(rendering, strokes, regions))
@@ -90,7 +94,7 @@ class Stopwatch:
     """Adds up the time spent in its `with` blocks; waits for a GPU at both ends of each.
 
     Attributes:
-        seconds: so far.
+        seconds: time so far.
     """
 
     def __init__(self) -> None:
@@ -106,10 +110,22 @@ class Stopwatch:
         self.seconds += time.perf_counter() - self._since
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Lets `peak_memory` count from here, on a GPU and on Linux; elsewhere it goes on counting from the start."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # see proc(5)
+
+
 def peak_memory(device: torch.device) -> float:
-    """The most memory in use so far, MiB: that of the tensors on a GPU, else that of the whole process."""
+    """The most memory in use since `reset_peak_memory`, MiB: tensors on a GPU, else the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 

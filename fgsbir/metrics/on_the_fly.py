@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
+from fgsbir.files import load_arrays, save_arrays
 from fgsbir.metrics.ranking import Float64Array, IntArray, StrArray
 
 MOMENTS = 20
@@ -72,8 +71,7 @@ def save_drawing_ranks(drawing: DrawingRanks, path: Path) -> None:
     Raises:
         InputError: if the file cannot be written.
     """
-    with atomic_write(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **drawing._asdict())
+    save_arrays(path, **drawing._asdict())
 
 
 def load_drawing_ranks(path: Path) -> DrawingRanks:
@@ -83,11 +81,10 @@ def load_drawing_ranks(path: Path) -> DrawingRanks:
         InputError: if the file is missing, damaged, or has other moments.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in DrawingRanks._fields}
-        drawing = DrawingRanks(**{**arrays, "finished": str(arrays["finished"])})
+        arrays = load_arrays(path, *DrawingRanks._fields)
+        drawing = DrawingRanks(arrays["query_ids"], arrays["shares"], arrays["ranks"], str(arrays["finished"]))
         _check(drawing)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise InputError(path, f"no ranks while drawing ({error})", "run fgsbir on-the-fly again") from None
     return drawing
 

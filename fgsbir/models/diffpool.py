@@ -41,7 +41,7 @@ class GraphNetwork(nn.Module):
 
 
 class Pooled(NamedTuple):
-    """P graphs of K nodes, and what their making cost.
+    """P graphs of K nodes, and the losses of their clusters.
 
     Attributes:
         nodes: `(P, K, d)`.
@@ -69,7 +69,7 @@ class DiffPool(nn.Module):
     Args:
         dim: node size, d.
         clusters: K. With one, S is all ones, as at the top of the original: nothing is assigned or lost.
-        layers: of each graph network.
+        layers: layers of each graph network.
 
     Deviations:
         A dense layer on the last graph layer gives the logits of S; both networks read out their last layer alone.
@@ -115,7 +115,7 @@ def assignment_entropy(logits: Tensor, mask: Tensor) -> Tensor:
     """Mean entropy, in nats, of the rows of S of each of P graphs, `(P,)`.
 
     Args:
-        logits: of S, `(P, N, K)`.
+        logits: logits of S, `(P, N, K)`.
         mask: `(P, N)`, True where a node is real; at least one a row.
     """
     logs = logits.log_softmax(2)
@@ -127,9 +127,9 @@ class PairedPooling(NamedTuple):
 
     Attributes:
         sketch: the last node of the sketch, `(P, d)`.
-        photo: of the photo, likewise.
+        photo: the last node of the photo, `(P, d)`.
         link: sum of the link losses over levels and branches, `(P,)`.
-        entropy: of the entropies, likewise.
+        entropy: sum of the entropies over levels and branches, `(P,)`.
     """
 
     sketch: Tensor
@@ -148,9 +148,9 @@ class PairedDiffPool(nn.Module):
     Args:
         dim: node size, d.
         hidden: width of $W_C$, d_h.
-        coattention: between the branches, the same at all levels.
-        clusters: nodes that each level leaves, falling to 1.
-        layers: of each graph network.
+        coattention: co-attention between the branches, the same at all levels.
+        clusters: number of nodes after each level, falling to 1.
+        layers: layers of each graph network.
 
     Raises:
         InputError: if the clusters do not fall to 1, or there is no layer.
@@ -181,9 +181,9 @@ class PairedDiffPool(nn.Module):
 
         Args:
             sketch: `(P, Ns, d)`, real nodes first.
-            photo: `(P, Np, d)`, likewise.
+            photo: `(P, Np, d)`, as `sketch`.
             sketch_count: `(P,)`, number of real nodes, at least 1 everywhere.
-            photo_count: `(P,)`, likewise.
+            photo_count: `(P,)`, as `sketch_count`.
         """
         sketch, photo = sketch[:, : int(sketch_count.max())], photo[:, : int(photo_count.max())]
         masks = [node_mask(sketch, sketch_count), node_mask(photo, photo_count)]

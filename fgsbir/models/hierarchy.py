@@ -2,12 +2,16 @@
 
 All pairs of a batch advance together, one level at a time. Nodes are kept packed: the real nodes of a
 pair come first, in order, and a merged node goes behind the last, so that a level has one column fewer
-than the one before and padding never grows.
+than the one before and padding never grows. A set of 4 nodes that merges its first and third:
+
+    [a b c d]  ->  [b d ac]
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -31,10 +35,12 @@ class Level(NamedTuple):
     """What happened at one level, for those who want to look.
 
     Attributes:
-        sketch_to_photo: `(P, Ns, Np)`; `photo_to_sketch`: `(P, Np, Ns)`. None without co-attention.
+        sketch_to_photo: attention of sketch nodes to photo nodes, `(P, Ns, Np)`; None without co-attention.
+        photo_to_sketch: attention of photo nodes to sketch nodes, `(P, Np, Ns)`; None without co-attention.
         sketch_merge: the merge of the sketch branch, None when every sketch has one node.
-        photo_merge: likewise.
-        sketch_count: real nodes of the sketch before the merge, `(P,)`; `photo_count`: likewise.
+        photo_merge: the merge of the photo branch, None when every photo has one node.
+        sketch_count: real nodes of the sketch before the merge, `(P,)`.
+        photo_count: real nodes of the photo before the merge, `(P,)`.
     """
 
     sketch_to_photo: Tensor | None
@@ -57,7 +63,7 @@ class NodeFusion(nn.Module):
     Args:
         dim: node size, d.
         hidden: width of $W_C$, which the paper does not print. `None` leaves it out, as the released code does.
-        temperature: of the Gumbel softmax, the paper's tau; 1 in the released code.
+        temperature: temperature of the Gumbel softmax, the paper's tau; 1 in the released code.
         compatibility: "cosine" compares directions (C between unit vectors, times $\sqrt{d_h}$), "scaled" divides
             C by $\sqrt{d_h}$, "raw" takes it as it is. Products of long vectors saturate the softmax and drown
             the noise, as they do in the released code, and the longest node swallows the others one by one.
@@ -137,11 +143,26 @@ class NodeFusion(nn.Module):
         return fused, first[choice], second[choice]
 
 
-class PairedHierarchy(nn.Module):
-    """Two branches that climb together: each level co-attends, then merges once in each branch.
+class PairedMatcher(nn.Module, ABC):
+    """Turns the nodes of a pair into one vector a branch."""
 
-    A pair has `max(Ns, Np) - 1` levels. A branch that has come down to one node no longer merges but goes
-    on co-attending while its partner climbs; a pair whose both branches are done changes no more.
+    @abstractmethod
+    def forward(
+        self, sketch: Tensor, photo: Tensor, sketch_count: Tensor, photo_count: Tensor, trace: list[Level] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Vectors of P pairs, `(P, d)` each.
+
+        Args:
+            sketch: `(P, Ns, d)`, real nodes first.
+            photo: `(P, Np, d)`, real nodes first.
+            sketch_count: number of real nodes, `(P,)`, at least 1 everywhere.
+            photo_count: number of real nodes, `(P,)`, at least 1 everywhere.
+            trace: if given, what happened is appended to it, level by level.
+        """
+
+
+class PairedHierarchy(PairedMatcher):
+    """Two branches that climb together: each level co-attends, then merges once in each branch; see `climb`.
 
     Args:
         sketch_fusion: merges the sketch branch.
@@ -164,65 +185,26 @@ class PairedHierarchy(nn.Module):
         self.attend_roots = attend_roots
 
     def forward(
-        self,
-        sketch: Tensor,
-        photo: Tensor,
-        sketch_count: Tensor,
-        photo_count: Tensor,
-        trace: list[Level] | None = None,
+        self, sketch: Tensor, photo: Tensor, sketch_count: Tensor, photo_count: Tensor, trace: list[Level] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Root nodes of P pairs, `(P, d)` each.
-
-        Args:
-            sketch: `(P, Ns, d)`, real nodes first.
-            photo: `(P, Np, d)`, likewise.
-            sketch_count: `(P,)`, at least 1 everywhere.
-            photo_count: `(P,)`, likewise.
-            trace: if given, what happened is appended to it, level by level.
-        """
-        levels = int(torch.maximum(sketch_count, photo_count).max()) - 1
-        fewest = int(torch.maximum(sketch_count, photo_count).min()) - 1
-        sketch, photo = sketch[:, : int(sketch_count.max())], photo[:, : int(photo_count.max())]
-        for level in range(levels):
-            active = None if level < fewest else (sketch_count > 1) | (photo_count > 1)
-            sketch, photo, to_photo, to_sketch = self._attend(sketch, photo, sketch_count, photo_count, active)
-            before = sketch_count, photo_count
-            sketch_merge = photo_merge = None
-            if sketch.shape[1] > 1:
-                sketch, sketch_count, sketch_merge = self.sketch_fusion(sketch, sketch_count)
-            if photo.shape[1] > 1:
-                photo, photo_count, photo_merge = self.photo_fusion(photo, photo_count)
-            if trace is not None:
-                trace.append(Level(to_photo, to_sketch, sketch_merge, photo_merge, *before))
-        if self.attend_roots:
-            sketch, photo, *_ = self._attend(sketch, photo, sketch_count, photo_count, None)
-        return sketch[:, 0], photo[:, 0]
-
-    def _attend(
-        self, sketch: Tensor, photo: Tensor, sketch_count: Tensor, photo_count: Tensor, active: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        if self.coattention is None:
-            return sketch, photo, None, None
-        out = self.coattention(sketch, photo, node_mask(sketch, sketch_count), node_mask(photo, photo_count))
-        if active is None:
-            return out.sketch, out.photo, out.sketch_to_photo, out.photo_to_sketch
-        keep = active[:, None, None]
-        return (
-            torch.where(keep, out.sketch, sketch),
-            torch.where(keep, out.photo, photo),
-            out.sketch_to_photo,
-            out.photo_to_sketch,
-        )
+        """Root nodes of P pairs; see `PairedMatcher`."""
+        branches = (sketch, photo), (sketch_count, photo_count)
+        roots = climb(self.coattention, *branches, (self.sketch_fusion, self.photo_fusion), trace)
+        if self.attend_roots and self.coattention is not None:
+            alone = torch.ones(len(sketch), 1, dtype=torch.bool, device=sketch.device)
+            attended = self.coattention(roots[0][:, None], roots[1][:, None], alone, alone)
+            return attended.sketch[:, 0], attended.photo[:, 0]
+        return roots
 
 
-class AttendedMaximum(nn.Module):
+class AttendedMaximum(PairedMatcher):
     """No hierarchy: co-attend once, then take the maximum over the nodes of each branch.
 
-    This is what the authors' released code computes in place of the hierarchy, and, with the slides' gate,
+    This is what the authors' released code computes instead of the hierarchy, and, with the slides' gate,
     their B-Localised-Coattn.
 
     Args:
-        coattention: between the branches.
+        coattention: the co-attention between the branches.
     """
 
     def __init__(self, coattention: CoAttention) -> None:
@@ -230,14 +212,9 @@ class AttendedMaximum(nn.Module):
         self.coattention = coattention
 
     def forward(
-        self,
-        sketch: Tensor,
-        photo: Tensor,
-        sketch_count: Tensor,
-        photo_count: Tensor,
-        trace: list[Level] | None = None,
+        self, sketch: Tensor, photo: Tensor, sketch_count: Tensor, photo_count: Tensor, trace: list[Level] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """One vector a branch, `(P, d)` each; arguments as in `PairedHierarchy`."""
+        """Maxima of P pairs; see `PairedMatcher`."""
         masks = node_mask(sketch, sketch_count), node_mask(photo, photo_count)
         out = self.coattention(sketch, photo, *masks)
         if trace is not None:
@@ -246,6 +223,53 @@ class AttendedMaximum(nn.Module):
             out.sketch.masked_fill(~masks[0][..., None], -torch.inf).amax(1),
             out.photo.masked_fill(~masks[1][..., None], -torch.inf).amax(1),
         )
+
+
+MergeOnce = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Merge]]
+"""One merge in each of P sets: nodes `(P, N, d)` and counts to nodes `(P, N - 1, d)`, counts and the merge."""
+
+
+def climb(
+    coattention: CoAttention | None,
+    nodes: tuple[Tensor, Tensor],
+    counts: tuple[Tensor, Tensor],
+    merges: tuple[MergeOnce, MergeOnce],
+    trace: list[Level] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Root nodes of P pairs, `(P, d)` each.
+
+    A pair has `max(Ns, Np) - 1` levels. A branch that has come down to one node no longer merges but goes
+    on co-attending while its partner climbs; a pair whose both branches are done changes no more.
+
+    Args:
+        coattention: the co-attention at the start of each level, if any.
+        nodes: of sketch and photo, `(P, Ns, d)` and `(P, Np, d)`, real nodes first.
+        counts: numbers of real nodes of sketch and photo, `(P,)` each, at least 1 everywhere.
+        merges: the merge of each level, of the sketch branch and of the photo branch.
+        trace: if given, what happened is appended to it, level by level.
+    """
+    (sketch, photo), (sketch_count, photo_count) = nodes, counts
+    most = torch.maximum(sketch_count, photo_count)
+    levels, fewest = int(most.max()) - 1, int(most.min()) - 1
+    sketch, photo = sketch[:, : int(sketch_count.max())], photo[:, : int(photo_count.max())]
+    for level in range(levels):
+        to_photo = to_sketch = sketch_merge = photo_merge = None
+        before = sketch_count, photo_count
+        if coattention is not None:
+            out = coattention(sketch, photo, node_mask(sketch, sketch_count), node_mask(photo, photo_count))
+            to_photo, to_sketch = out.sketch_to_photo, out.photo_to_sketch
+            if level < fewest:
+                sketch, photo = out.sketch, out.photo
+            else:  # some pairs are done
+                active = (most > level + 1)[:, None, None]
+                sketch, photo = torch.where(active, out.sketch, sketch), torch.where(active, out.photo, photo)
+        if sketch.shape[1] > 1:
+            sketch, sketch_count, sketch_merge = merges[0](sketch, sketch_count)
+        if photo.shape[1] > 1:
+            photo, photo_count, photo_merge = merges[1](photo, photo_count)
+        if trace is not None:
+            trace.append(Level(to_photo, to_sketch, sketch_merge, photo_merge, *before))
+    return sketch[:, 0], photo[:, 0]
 
 
 def node_mask(nodes: Tensor, count: Tensor) -> Tensor:
@@ -272,10 +296,11 @@ def _repack(nodes: Tensor, fused: Tensor, count: Tensor, merge: Merge) -> Tensor
     """Drops both merged nodes and appends the fused one behind the rest; done sets stay as they are."""
     pairs, width, dim = nodes.shape
     slot = torch.arange(width - 1, device=nodes.device)
+    # Column s is filled from s, one further right behind the first merged node and two behind the second.
     source = slot + (slot >= merge.first[:, None]).long() + (slot >= merge.second[:, None] - 1).long()
     source = torch.where(merge.done[:, None], slot, source.clamp(max=width - 1))
     offset = torch.arange(0, pairs * width, width, device=nodes.device)
     packed = nodes.reshape(-1, dim).index_select(0, (source + offset[:, None]).flatten()).view(pairs, width - 1, dim)
-    place = (count - 2).clamp(min=0)
+    last = (count - 2).clamp(min=0)  # column of the fused node; that of the only node in a set that is done
     value = torch.where(merge.done[:, None], nodes[:, 0], fused)
-    return packed.index_put((torch.arange(pairs, device=nodes.device), place), value)
+    return packed.index_put((torch.arange(pairs, device=nodes.device), last), value)

@@ -1,4 +1,4 @@
-"""A gate between the maps of two pictures, for many pairs at once."""
+"""A gate between the maps of two images, for many pairs at once."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class MatchingGate(nn.Module):
 
     $$y_r = f(w * x_r), \quad g_r^i = \exp(-(y_{r1}^i - y_{r2}^i)^2 / (p^i)^2), \quad a_r = x_r + x_r \odot G_r$$
 
-    where $w$ spans all columns, $f$ is a PReLU and $G_r$ repeats $g_r$ along the row. Every place of $a$ is then
-    scaled to unit length over its channels. Both pictures share $w$, $p$ and $g$.
+    where $w$ spans all columns, $f$ is a PReLU and $G_r$ repeats $g_r$ along the row. Every position of $a$ is then
+    scaled to unit length over its channels. Both images share $w$, $p$ and $g$.
 
-    A pair needs none of its maps written out: $g$ does not depend on the column, so the length at every place is a
+    A pair needs none of its maps written out: $g$ does not depend on the column, so the length at every position is a
     product of $(1 + g)^2$ with $x^2$ over the channels, and the mean over a row one of the inverse lengths with $x$.
-    These are matrix products over all partners of a picture, and a pair holds `H C` numbers instead of `H W C`.
+    These are matrix products over all partners of an image, and a pair holds `H C` numbers instead of `H W C`.
 
     Args:
-        channels: of the maps, C.
-        columns: which the filter spans; maps of another width are averaged, or stretched, to so many for it. It has
-            `C x C x columns` weights.
-        spread: p at the start; large, so that all gates begin near 1.
+        channels: channels of the maps, C.
+        columns: columns that the filter spans; maps of another width are averaged, or stretched, to that width. The
+            filter has `C x C x columns` weights.
+        spread: initial value of p; large, so that all gates begin near 1.
         pool: how gated maps become one vector. "max" holds `H W C` numbers a pair.
 
     Raises:
@@ -68,9 +68,9 @@ class MatchingGate(nn.Module):
 
         Args:
             first: maps `(P, C, H, W)`.
-            second: maps of their partners, likewise.
+            second: maps of their partners, `(P, C, H, W)`.
             first_summary: `(P, C, H)`, see `summarise`.
-            second_summary: likewise.
+            second_summary: `(P, C, H)`.
         """
         opening = 1 + self.gates(first_summary.mT, second_summary.mT)[:, :, None]
         return self._pooled(first, opening)[:, 0], self._pooled(second, opening)[:, 0]
@@ -78,7 +78,7 @@ class MatchingGate(nn.Module):
     def all_pairs(
         self, first: Tensor, second: Tensor, first_summary: Tensor, second_summary: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """As `forward`, of every one of Q pictures with every one of G, `(Q, G, C)` each."""
+        """As `forward`, for every one of Q images with every one of G, `(Q, G, C)` each."""
         opening = 1 + self.gates(first_summary.mT[:, :, None], second_summary.permute(2, 0, 1))  # (Q, H, G, C)
         return self._pooled(first, opening), self._pooled(second, opening.transpose(0, 2)).transpose(0, 1)
 
@@ -86,9 +86,9 @@ class MatchingGate(nn.Module):
         """Unit vectors `(B, M, C)` of maps `(B, C, H, W)` with M partners each, by `1 + g (B, H, M, C)`."""
         rows = maps.permute(0, 2, 3, 1)  # (B, H, W, C)
         lengths = opening.square() @ rows.square().mT  # squared, (B, H, M, W)
-        scale = lengths.clamp(min=1e-12).rsqrt()  # a place may be empty
+        scale = lengths.clamp(min=1e-12).rsqrt()  # a position may be empty
         if self.pool == "mean":
-            vectors = (opening * (scale @ rows)).sum(1)  # or their mean: the length is lost below
+            vectors = (opening * (scale @ rows)).sum(1)  # the sum serves as their mean: F.normalize drops the length
         else:
             vectors = (opening * (scale[..., None] * rows[:, :, None]).amax(3)).amax(1)  # 1 + g is positive
         return F.normalize(vectors, dim=2)

@@ -13,14 +13,14 @@ class RegionEncoder(nn.Module):
     """Map projected to d channels, RoI align, pooled to one vector a region (Sain et al. 2020, slide 6: "RoI Pool").
 
     Boxes come in [0, 1] and are scaled by the map's own height and width, so the geometry is exact for
-    every input size and stride. Rounded scales are where boxes and pixels part company.
+    every input size and stride. Rounded scales would move boxes against the pixels.
 
     Args:
         channels: channels of the feature map, C.
-        dim: size of a node, d. `None` leaves the map as it is (d = C).
-        output_size: RoI align samples an `output_size x output_size` grid a box.
-        sampling_ratio: samples a grid cell and axis.
-        pool: how the grid becomes one vector.
+        dim: size of a node, d; `None` leaves the map as it is (d = C).
+        output_size: cells a side that RoI align samples in each box.
+        sampling_ratio: samples in each cell along each axis.
+        pool: how the cells become one vector.
 
     Deviations:
         The projection to d is ours: it decouples the cost of matching from the backbone's width. It comes
@@ -46,7 +46,7 @@ class RegionEncoder(nn.Module):
 
         Args:
             maps: `(B, C, H, W)`.
-            boxes: `(B, N, 4)` as `(x1, y1, x2, y2)` in [0, 1] of the picture.
+            boxes: `(B, N, 4)` as `(x1, y1, x2, y2)` in [0, 1] of the image.
             mask: `(B, N)`, True where a box is real.
         """
         maps = self.project(maps)

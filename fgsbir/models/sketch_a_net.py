@@ -10,18 +10,19 @@ from torch.nn import functional as F
 
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import load_weights
+from fgsbir.models.recorded import Recorded
 
 MEAN = 250.42
 """Mean grey value of the line drawings that it was made for: dark strokes on white."""
 
 MIN_SIDE = 48
-"""Pixels; smaller pictures leave nothing for the second pool."""
+"""Smallest side in pixels; smaller images leave nothing for the second pool."""
 
 CONVS = 5
 
 
-class SketchANet(nn.Module):
-    """Five convolutions and two dense layers on a grey picture (Yu et al. 2016; layers of DeepSBIR's train.prototxt).
+class SketchANet(Recorded, nn.Module):
+    """Five convolutions and two dense layers on a grey image (Yu et al. 2016; layers of DeepSBIR's train.prototxt).
 
     At 225 pixels the maps have sides 71, 35, 31, 15 and 7, as published. Any other size from 48 pixels works too: the
     last pool always gives 7 x 7.
@@ -29,22 +30,22 @@ class SketchANet(nn.Module):
     Args:
         weights: "none", or a `.safetensors` or `.pth` file with `conv1.weight` to `conv5.bias`, looked for here and in
             `$FGSBIR_WEIGHTS`. The dense layers always start at random.
-        frozen_convs: so many of the first convolutions do not learn; 5 in the original, which starts from a trained
+        frozen_convs: number of first convolutions that do not learn; 5 in the original, which starts from a trained
             network.
 
     Raises:
-        InputError: for weights that are missing or do not fit, or a number of convolutions that it does not have.
+        InputError: for weights that are missing or do not fit, or a `frozen_convs` out of range.
 
     Deviations:
         Without weights the convolutions start at random; the original was trained in stages on sketch recognition and
-        edge maps first. What starts at random is drawn as He et al. (2015) do: torch's own default shrinks the signal
-        in every layer, and here nothing normalises it.
+        edge maps first. Random weights are drawn as by He et al. (2015): torch's default shrinks the signal in every
+        layer, and nothing here normalises it.
     """
 
     channels = 256
-    """Of the pooled maps."""
+    """Channels of the pooled maps."""
     dim = 256
-    """Of the vector."""
+    """Size of the vector."""
 
     def __init__(self, weights: str = "none", frozen_convs: int = 0) -> None:
         super().__init__()
@@ -80,7 +81,7 @@ class SketchANet(nn.Module):
             getattr(self.convs, f"conv{number}").requires_grad_(False)
 
     def maps(self, images: Tensor) -> Tensor:
-        """The pooled maps of the last convolution, `(B, 256, 7, 7)`, of pictures `(B, 3, H, W)`.
+        """The pooled maps of the last convolution, `(B, 256, 7, 7)`, of images `(B, 3, H, W)`.
 
         Args:
             images: uint8, or float in [0, 1]; the mean of the three channels is used.
@@ -90,7 +91,7 @@ class SketchANet(nn.Module):
         """
         if min(images.shape[-2:]) < MIN_SIDE:
             raise InputError(
-                "pictures",
+                "images",
                 f"{min(images.shape[-2:])} pixels are too few for Sketch-a-Net, which needs {MIN_SIDE}",
                 "use a larger data.rendering.image_size",
             )
@@ -104,5 +105,5 @@ class SketchANet(nn.Module):
         return vectors
 
     def forward(self, images: Tensor) -> Tensor:
-        """Vectors `(B, 256)` of pictures `(B, 3, H, W)`; see `maps`."""
+        """Vectors `(B, 256)` of images `(B, 3, H, W)`; see `maps`."""
         return self.head(self.maps(images))

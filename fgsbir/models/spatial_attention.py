@@ -1,4 +1,4 @@
-"""Attention over the places of one map."""
+"""Attention over the positions of one map."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class SpatialAttention(nn.Module):
-    r"""Weighs the places of a map and adds what they weigh to it (Song et al. 2017; layers as in Deep_SBIR_tf).
+    r"""Weighs the positions of a map and adds the weighted map to it (Song et al. 2017; layers as in Deep_SBIR_tf).
 
     $$f' = f + f \odot m, \quad m = \mathrm{softmax}_{xy}(w^T \mathrm{ReLU}(V f))$$
 
     The shortcut keeps what a poor mask would lose.
 
     Args:
-        channels: of the map; the layer inside is as wide.
+        channels: channels of the map and of the layer inside.
     """
 
     def __init__(self, channels: int) -> None:
@@ -21,7 +21,7 @@ class SpatialAttention(nn.Module):
         self.score = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, 1, 1))
 
     def mask(self, maps: Tensor) -> Tensor:
-        """Weights `(B, 1, H, W)`, positive, with sum 1 a picture."""
+        """Weights `(B, 1, H, W)`, positive, with sum 1 an image."""
         scores: Tensor = self.score(maps)
         return scores.flatten(2).softmax(2).view_as(scores)
 

@@ -10,37 +10,38 @@ from torch import Tensor, nn
 
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import load_weights
+from fgsbir.models.recorded import Recorded
 
 Coordinates = Literal["absolute", "normalised"]
 
 FRAME = 256
-"""Side of the frame in which the authors' coordinates count."""
+"""Side of the frame of the authors' coordinates, in pixels."""
 
 
-class StrokeTransformer(nn.Module):
+class StrokeTransformer(Recorded, nn.Module):
     """Points of a drawing to one vector: a dense layer, positions, a post-norm encoder, the maximum over the points.
 
     The defaults are those of the authors' code for their SketchBERT and SketchFormer variants.
 
     Args:
-        dim: size of a point's vector and of the drawing's.
-        layers: of the encoder.
-        heads: of each attention.
-        feedforward: width inside each layer.
-        dropout: behind the positions and in each layer.
-        coordinates: how x and y go in. "absolute": from 0 to 256, and the dense layer's output times the square root
-            of `dim`, as the authors have it; the code of the positions, between -1 and 1, is then lost beside values
+        dim: size of the vectors of points and drawings.
+        layers: layers of the encoder.
+        heads: heads of each attention.
+        feedforward: hidden size of each layer.
+        dropout: dropout after the positional encoding and in each layer.
+        coordinates: scale of x and y. "absolute": from 0 to 256, and the dense layer's output times the square root
+            of `dim`, as in the authors' code; the positional encoding, between -1 and 1, is then lost beside values
             in the thousands. "normalised": from -1 to 1 about the middle of the frame, unscaled, so that both have the
-            same size. They stay places and do not become steps from point to point: where a line is decides a match,
-            and the step that follows a hidden stroke would give away its end in pre-training.
+            same size. Coordinates are never steps from point to point: where a line is decides a match, and the step
+            after a hidden stroke would give away its end in pre-training.
         weights: "none", or a file that `fgsbir pretrain` wrote, looked for here and in `$FGSBIR_WEIGHTS`.
 
     Raises:
-        InputError: if `dim` is odd or no multiple of `heads`, or the weights are missing or were made with other
+        InputError: if `dim` is odd or no multiple of `heads`, or the weights are missing or were trained with other
             settings.
 
     Deviations:
-        The matrices of the encoder start as Glorot and Bengio (2010) draw them, so that its layers do not start as
+        The encoder's matrices are initialised as by Glorot and Bengio (2010), so that its layers do not start as
         copies of one another. Positions have no upper limit; the authors' end at 5,000.
     """
 
@@ -69,7 +70,7 @@ class StrokeTransformer(nn.Module):
         for parameter in self.encoder.parameters():
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
-        # Saved with the weights, because no shape tells them.
+        # Saved with the weights, because the shapes do not show them.
         settings = torch.tensor([heads, coordinates == "absolute"], dtype=torch.float32)
         self.settings: Tensor
         self.register_buffer("settings", settings.clone())
@@ -82,7 +83,7 @@ class StrokeTransformer(nn.Module):
             )
 
     def embed(self, points: Tensor) -> Tensor:
-        """Each point alone, `(B, L, dim)`, of points `(B, L, 3)` as in `SketchBatch`; positions are not in it."""
+        """Vectors `(B, L, dim)` of single points `(B, L, 3)` as in `SketchBatch`, without positional encoding."""
         place, pen = points[..., :2], points[..., 2:]
         if self.coordinates == "absolute":
             lifted: Tensor = self.lift(torch.cat([place * FRAME, pen], 2)) * math.sqrt(self.dim)
@@ -91,7 +92,7 @@ class StrokeTransformer(nn.Module):
         return lifted
 
     def attend(self, embedded: Tensor, lengths: Tensor) -> Tensor:
-        """Each point in sight of the others, `(B, L, dim)`; what stands behind `lengths (B,)` is seen by none."""
+        """Vectors `(B, L, dim)` of points that attend to each other; padding beyond `lengths (B,)` is masked."""
         x = self.dropout(embedded + sinusoids(embedded.shape[1], self.dim).to(embedded))
         attended: Tensor = self.encoder(x, src_key_padding_mask=_padding(embedded, lengths))
         return attended
@@ -114,7 +115,7 @@ class StrokeTransformer(nn.Module):
 
 
 def sinusoids(length: int, dim: int) -> Tensor:
-    """Codes of the positions 0 to `length - 1`, `(length, dim)`: sines and cosines in turn (Vaswani et al. 2017)."""
+    """Sinusoidal encodings of the positions 0 to `length - 1`, `(length, dim)` (Vaswani et al. 2017)."""
     rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10_000) / dim))
     angle = torch.arange(length)[:, None] * rate
     return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)

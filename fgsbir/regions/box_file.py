@@ -21,7 +21,7 @@ class BoxFile(RegionSource):
 
     Args:
         path: the pickle; nothing but numbers, strings and containers is read from it.
-        top_k: regions a photo at most, the whole photo included.
+        top_k: largest number of regions of a photo, the whole photo included.
 
     Raises:
         InputError: if `top_k` is less than 1.
@@ -52,17 +52,17 @@ class BoxFile(RegionSource):
 
     def _boxes(self, photo_id: str, entry: object) -> FloatArray:
         """One entry, checked and divided by its frame."""
-        where, mend = f"{self.path} ['{photo_id}.png']", "repair the entry"
+        where, fix = f"{self.path} ['{photo_id}.png']", "repair the entry"
         try:
             boxes = np.asarray(entry, dtype=np.float64)
         except (ValueError, TypeError):
-            raise InputError(where, "the entry is no list of boxes", mend) from None
+            raise InputError(where, "the entry is no list of boxes", fix) from None
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes) or not np.isfinite(boxes).all():
-            raise InputError(where, f"the entry is no list of boxes, its shape is {boxes.shape}", mend)
+            raise InputError(where, f"the entry is no list of boxes, its shape is {boxes.shape}", fix)
         if (boxes[0, :2] != 0).any() or (boxes[0, 2:] <= 0).any():
-            raise InputError(where, f"the first box {boxes[0].tolist()} is not the whole photo", mend)
+            raise InputError(where, f"the first box {boxes[0].tolist()} is not the whole photo", fix)
         boxes = boxes / np.tile(boxes[0, 2:], 2)
         wrong = (boxes < 0).any(1) | (boxes > 1).any(1) | (boxes[:, 2:] <= boxes[:, :2]).any(1)
         if wrong.any():
-            raise InputError(where, f"box {int(wrong.argmax())} is empty or leaves the photo", mend)
+            raise InputError(where, f"box {int(wrong.argmax())} is empty or leaves the photo", fix)
         return boxes.astype(np.float32)

@@ -1,45 +1,22 @@
-"""A folder of boxes that were computed once, one small file a photo."""
+"""Boxes on disk, one small file a photo, so that they are computed once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
+from fgsbir.files import atomic_write, require_writable
 from fgsbir.sketch.strokes import FloatArray
-
-
-def cache_root() -> Path:
-    """Folder for everything that can be computed again: `$FGSBIR_CACHE`, or `~/.cache/fgsbir`."""
-    return Path(os.environ.get("FGSBIR_CACHE") or "~/.cache/fgsbir").expanduser()
-
-
-def require_writable(folder: Path) -> None:
-    """Tries to write into a cache's folder, so that hours of work are not lost at their end.
-
-    Raises:
-        InputError: if the folder cannot be made or written.
-    """
-    probe = folder / f".probe-{os.getpid()}"
-    try:
-        with atomic_write(probe):
-            pass
-        probe.unlink(missing_ok=True)
-    except InputError as error:
-        mend = "set FGSBIR_CACHE or cache_dir to a folder you can write"
-        raise InputError(folder, "the cache cannot be written", mend) from error
 
 
 class BoxCache:
     """Boxes on disk, keyed by the content of the photo and the settings that made them.
 
-    Another setting gives another folder and another picture another file, so no entry is ever stale.
+    Another setting gives another folder and another photo another file, so no entry is ever stale.
 
     Args:
         root: folder of the cache.
@@ -51,7 +28,7 @@ class BoxCache:
         self.folder = root / key
 
     def require_writable(self) -> None:
-        """As the function of this name, for the folder of these boxes."""
+        """Tries to write into the folder of these boxes, see `fgsbir.files.require_writable`."""
         require_writable(self.folder)
 
     def get(self, digest: str) -> FloatArray | None:

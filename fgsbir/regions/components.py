@@ -1,4 +1,4 @@
-"""Regions of a drawn picture: connected components, with neighbours merged."""
+"""Regions of a raster drawing: connected components, with neighbours merged."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ def components(
 
     Deviations: the limits are those of the authors' `util_bbox.py`, in pixels of a frame that they do not name; we read
     them in the 1440 x 2560 pixels of a view hierarchy. Their loop leaves out the last component and merges in
-    the order in which it meets the pairs. They append a box of the whole picture; here that is
+    the order in which it meets the pairs. They append a box of the whole image; here that is
     `Rendering.whole_sketch_node`.
 
     Args:
         raster: `(H, W)`, bright strokes on a dark ground.
-        max_regions: if more are left, the smallest is merged with its nearest, however far, until this many are.
+        max_regions: largest number of regions; while more are left, the smallest is merged with its nearest, however
+            far.
         threshold: brighter pixels are ink.
         min_side: specks, whose boxes have a smaller area than a square of this side, are dropped.
         max_area: largest area of a box that is merged.
@@ -80,9 +81,9 @@ def components(
         region[region > second] -= 1
 
     order = np.argsort(-_areas(boxes), kind="stable")
-    place = np.append(np.argsort(order), -1)  # region -1 stays -1
+    rank = np.append(np.argsort(order), -1)  # region -1 stays -1
     frame = np.array([raster.shape[1], raster.shape[0]] * 2) / side
-    return Components(place[region][labels].astype(np.int32), (boxes[order] / frame).astype(np.float32))
+    return Components(rank[region][labels].astype(np.int32), (boxes[order] / frame).astype(np.float32))
 
 
 def _areas(boxes: _Floats) -> _Floats:

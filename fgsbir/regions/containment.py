@@ -21,7 +21,7 @@ def containment_parents(boxes: FloatArray, tolerance: float = 0.0) -> IntArray:
 
     Args:
         boxes: `(N, 4)` as `(x1, y1, x2, y2)`.
-        tolerance: a box may stick out of its parent this far on each side, in units of the boxes.
+        tolerance: A box may stick out of its parent this far on each side, in units of the boxes.
 
     Returns:
         Number of each box's parent, `(N,)`; -1 where no box contains it.
@@ -45,9 +45,9 @@ def containment_parents(boxes: FloatArray, tolerance: float = 0.0) -> IntArray:
     ).all(2)
     contains &= np.triu(np.ones(contains.shape, dtype=bool), 1)  # only boxes that come earlier
     parents = np.full(len(boxes), -1, dtype=np.int64)
-    for place, column in enumerate(contains.T):
+    for position, column in enumerate(contains.T):
         if column.any():
-            parents[order[place]] = order[np.flatnonzero(column)[-1]]
+            parents[order[position]] = order[np.flatnonzero(column)[-1]]
     return parents
 
 

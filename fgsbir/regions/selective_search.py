@@ -14,7 +14,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fgsbir.errors import InputError
-from fgsbir.regions.cache import BoxCache, cache_root
+from fgsbir.files import cache_root
+from fgsbir.regions.cache import BoxCache
 from fgsbir.regions.source import Photo, RegionSource
 from fgsbir.sketch.strokes import FloatArray
 
@@ -28,23 +29,23 @@ class SelectiveSearch(RegionSource):
     The paper pools photo features over the top k regions of selective search, the whole photo among them,
     and adopts k = 16 (Sain et al. 2020, slide 13).
 
-    OpenCV shuffles its boxes: the set is the same at each call, the order is not. So the order is ours:
-    by area, then by coordinates. A box that overlaps an earlier one nearly fully is dropped, because it would be
-    the same node twice.
+    OpenCV shuffles its boxes: the set is the same at each call, the order is not. So they are sorted here, by area and
+    then by coordinates. A box that overlaps an earlier one nearly fully is dropped, because it would be the same node
+    twice.
 
     Deviations: the paper does not say how the k regions are chosen. The authors' published boxes are in the
     shuffled order of one run; `BoxFile` reads them.
 
     Args:
-        top_k: regions a photo at most, the whole photo included. A plain photo has fewer.
-        min_side: boxes with a shorter side are dropped; share of the photo's side, in [0, 1).
-        max_iou: of two boxes whose intersection over union is above this the smaller is dropped; in (0, 1]. With the
+        top_k: largest number of regions of a photo, the whole photo included. A plain photo has fewer.
+        min_side: smallest side of a box, as a share of the photo's side, in [0, 1); others are dropped.
+        max_iou: largest intersection over union of two boxes, in (0, 1]; above it the smaller one is dropped. With the
             default the regions are about as large as the authors' (median 13 % of the photo; theirs 15 %).
-        mode: "quality" segments in more ways: three to four times the candidates and the time of "fast".
-        max_side: a larger photo is first shrunk to this, in pixels of its longer side.
-        cache_dir: folder that keeps the boxes; `$FGSBIR_CACHE/regions`, or `~/.cache/fgsbir/regions`, when it is
-            not given. Runs that differ in `top_k` alone share their entries.
-        workers: threads that compute; 0 for one a core.
+        mode: "fast" or "quality", which segments in more ways: three to four times the candidates and the time.
+        max_side: longer side, in pixels, to which a larger photo is shrunk first.
+        cache_dir: folder that keeps the boxes; `$FGSBIR_CACHE/regions`, else `~/.cache/fgsbir/regions`, if not given.
+            Runs that differ in `top_k` alone share their entries.
+        workers: number of threads; 0 for one a core.
 
     Raises:
         InputError: if an argument is out of its range.
@@ -60,7 +61,7 @@ class SelectiveSearch(RegionSource):
         cache_dir: str | None = None,
         workers: int = 0,
     ) -> None:
-        for field, value, good, mend in (
+        for field, value, good, fix in (
             ("top_k", top_k, top_k >= 1, "use 1 or more"),
             ("min_side", min_side, 0 <= min_side < 1, "use a share of the side in [0, 1)"),
             ("max_iou", max_iou, 0 < max_iou <= 1, "use a value in (0, 1]"),
@@ -69,7 +70,7 @@ class SelectiveSearch(RegionSource):
             ("workers", workers, workers >= 0, "use 0 for one a core, or a number of threads"),
         ):
             if not good:
-                raise InputError(f"regions.{field}", f"{value!r} is out of range", mend)
+                raise InputError(f"regions.{field}", f"{value!r} is out of range", fix)
         self.top_k, self.min_side, self.max_iou = top_k, min_side, max_iou
         self.mode, self.max_side, self.workers = mode, max_side, workers
         self.cache = BoxCache(

@@ -1,4 +1,4 @@
-"""`RegionSource`: where the regions of photos come from."""
+"""`RegionSource`: the interface of all sources of photo regions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Photo(Protocol):
         """Unique name within the dataset."""
 
     def read(self) -> npt.NDArray[np.uint8]:
-        """The picture, `(H, W, 3)` uint8 RGB."""
+        """The photo, `(H, W, 3)` uint8 RGB."""
 
     def digest(self) -> str:
         """A hash of the content, fit for a file name."""
@@ -34,7 +34,7 @@ class RegionSource(ABC):
         """The regions of each photo, by photo id.
 
         Args:
-            photos: the photos, in any order.
+            photos: photos in any order.
 
         Returns:
             For each photo `(N, 4)` float32 boxes `(x1, y1, x2, y2)` in [0, 1] of its own frame. The first is

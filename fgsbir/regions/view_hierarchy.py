@@ -28,9 +28,9 @@ class ViewHierarchy(RegionSource):
     `SelectiveSearch`, so that `top_k` leaves out details and not the lower half of the screen; equal ones depth-first.
 
     Args:
-        root: folder that holds `hierarchies/`, or the folder above it where it is called `swire`; `$FGSBIR_DATA`, or
-            `data`, when it is not given.
-        top_k: regions a screen at most, the whole screen included.
+        root: folder that holds `hierarchies/`, or the folder above it where it is called `swire`; `$FGSBIR_DATA`, else
+            `data`, if not given.
+        top_k: largest number of regions of a screen, the whole screen included.
 
     Raises:
         InputError: if `top_k` is less than 1.
@@ -88,14 +88,14 @@ def _bounds(path: Path, root: Any) -> list[list[float]]:
     left = [("root", root)]
     while left:
         name, node = left.pop()
-        where, mend = f"{path}: {name}", "use RICO's semantic annotations"
+        where, fix = f"{path}: {name}", "use RICO's semantic annotations"
         if not isinstance(node, dict):
-            raise InputError(where, "it is no JSON object", mend)
+            raise InputError(where, "it is no JSON object", fix)
         bounds, children = node.get("bounds"), node.get("children") or []
         if not _is_box(bounds):
-            raise InputError(f"{where}.bounds", f"{bounds!r:.60} is no [x1, y1, x2, y2]", mend)
+            raise InputError(f"{where}.bounds", f"{bounds!r:.60} is no [x1, y1, x2, y2]", fix)
         if not isinstance(children, list):
-            raise InputError(f"{where}.children", "it is no list", mend)
+            raise InputError(f"{where}.children", "it is no list", fix)
         found.append(bounds)
         left += [(f"{name}.children[{i}]", child) for i, child in reversed(list(enumerate(children)))]
     return found

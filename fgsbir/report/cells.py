@@ -1,10 +1,14 @@
-"""Which experiment fills which cell of the paper's tables."""
+"""Which experiment fills which cell of the paper's tables.
+
+An experiment is a composition, named `<dataset>/<system>[_<variant>][_paper]`, e.g. "chair_v2/proposed_coarse_paper".
+Its *stem* is the name without dataset and recipe, e.g. "proposed_coarse".
+"""
 
 from __future__ import annotations
 
 from pathlib import PurePath
 
-METHODS = {
+PAPER_ROWS = {
     "Triplet-SN": "triplet_sn",
     "Triplet-Attn-SN": "triplet_attn_sn",
     "SWIRE": "swire",
@@ -21,66 +25,86 @@ METHODS = {
     "Sketch-coarse": "proposed_coarse",
     "Sketch-coarse++": "proposed_coarse_plus",
 }
-"""Rows of tables 1 and 2, by the name of the experiment file. Two rows are one system: their scores are equal."""
+"""Stem of each row of tables 1 and 2. Two rows are one system: their scores are equal."""
 
-OWN = {"Layout-Siamese": "layout_siamese"}
-"""Rows that the paper has not, below those of table 1 where they were run."""
+OWN_ROWS = {"Layout-Siamese": "layout_siamese"}
+"""Stem of each row of ours, printed below those of table 1 where it was run."""
 
-ROWS = METHODS | OWN
-"""All of them."""
+ROWS = PAPER_ROWS | OWN_ROWS
+"""Stem of each row."""
 
 DATASETS = {"ChairV2": "chair_v2", "ShoeV2": "shoe_v2", "SWIRE": "swire", "Embedded": "embedded"}
-"""Columns, by the folder of the experiment files; the last one is ours."""
+"""Dataset of each column; the last one is ours."""
 
-DETAILS = {"full": "", "coarse": "_coarse", "coarse++": "_coarse_plus"}
-"""Columns of table 3, by what they add to the name."""
+DETAILS = {"full": "", "coarse": "coarse", "coarse++": "coarse_plus"}
+"""Variant of each column of table 3; none for full sketches."""
 
-REGIONS = {8: "_k8", 12: "_k12", 16: "", 20: "_k20"}
-"""Points of the region study, by what they add to the name."""
+REGIONS = {8: "k8", 12: "k12", 16: "", 20: "k20"}
+"""Variant of each point of the region study; none for the usual number."""
+
+VARIANTS = tuple(filter(None, (*DETAILS.values(), *REGIONS.values())))
 
 
-def experiment_of(method: str, dataset: str, detail: str = "full", regions: int = 16) -> str:
-    """The experiment that fills a cell, e.g. "chair_v2/proposed_coarse".
+def experiment_of(row: str, dataset: str, detail: str = "full", regions: int = 16) -> str:
+    """The experiment that fills a cell, in the modern recipe.
 
     Args:
-        method: a row of table 1, 2 or 3.
-        dataset: a column.
-        detail: of the sketches, as in table 3.
-        regions: of a photo, as in the region study.
+        row: a key of `ROWS`.
+        dataset: a key of `DATASETS`.
+        detail: detail of the sketches, a key of `DETAILS`.
+        regions: regions of a photo, a key of `REGIONS`.
 
     Raises:
-        KeyError: for a cell that the paper does not have.
+        KeyError: for a cell that no table has.
+
+    Example:
+        >>> experiment_of("Proposed", "ChairV2", "coarse")
+        'chair_v2/proposed_coarse'
     """
-    return f"{DATASETS[dataset]}/{stem_of(method, detail, regions)}"
+    return f"{DATASETS[dataset]}/{stem_of(row, detail, regions)}"
 
 
-def stem_of(method: str, detail: str = "full", regions: int = 16) -> str:
-    """The name that the experiments of a row have on every dataset, e.g. "proposed_coarse"; see `experiment_of`."""
-    return METHODS[method] + DETAILS[detail] + REGIONS[regions]
-
-
-def label_of(stem: str) -> str:
-    """What experiments of a name are called: the row they fill, e.g. "Proposed", or one with what differs from it.
-
-    "proposed_k8" is "Proposed, 8 regions", "b_siamese_coarse" is "B-Siamese, coarse". A name without a row stays.
-    """
-    labels = {name: label for label, name in reversed(ROWS.items())}  # of two rows of one system, the first
-    for variant, suffix in (DETAILS | {f"{k} regions": suffix for k, suffix in REGIONS.items()}).items():
-        if suffix and stem not in labels and (name := stem.removesuffix(suffix)) != stem and name in labels:
-            return f"{labels[name]}, {variant}"
-    return labels.get(stem, stem)
+def stem_of(row: str, detail: str = "full", regions: int = 16) -> str:
+    """The stem of the experiments that fill a row on any dataset; see `experiment_of`."""
+    return "_".join(filter(None, (ROWS[row], DETAILS[detail], REGIONS[regions])))
 
 
 def stem_of_experiment(experiment: str) -> str:
-    """The name of an experiment without dataset and recipe: of "chair_v2/proposed_coarse_paper" "proposed_coarse"."""
+    """The stem of an experiment: "proposed_coarse" for "chair_v2/proposed_coarse_paper"."""
     return PurePath(experiment).name.removesuffix("_paper")
 
 
+def split_stem(stem: str) -> tuple[str, str]:
+    """System and variant of a stem, the variant empty for none: "proposed_k8" is ("proposed", "k8")."""
+    for variant in VARIANTS:
+        if (system := stem.removesuffix(f"_{variant}")) != stem:
+            return system, variant
+    return stem, ""
+
+
+def label_of(stem: str) -> str:
+    """What a stem is called in tables: the row that it fills, or the row of its system and its variant.
+
+    A stem without a row stays.
+
+    Example:
+        >>> label_of("proposed_coarse"), label_of("proposed_k8"), label_of("b_siamese_coarse")
+        ('Sketch-coarse', 'Proposed, 8 regions', 'B-Siamese, coarse')
+    """
+    labels = {name: label for label, name in reversed(ROWS.items())}  # of two rows of one system, the first
+    system, variant = split_stem(stem)
+    if stem in labels or system not in labels:
+        return labels.get(stem, stem)
+    differences = {name: detail for detail, name in DETAILS.items()}
+    differences |= {name: f"{k} regions" for k, name in REGIONS.items()}
+    return f"{labels[system]}, {differences[variant]}"
+
+
 def detail_of(stem: str) -> str:
-    """How much of each sketch is shown to the experiments of a name: a key of `DETAILS`."""
-    return next((detail for detail, suffix in DETAILS.items() if suffix and stem.endswith(suffix)), "full")
+    """Detail of the test sketches of a stem's experiments, a key of `DETAILS`."""
+    return next((detail for detail, variant in DETAILS.items() if variant == split_stem(stem)[1]), "full")
 
 
 def title_of(dataset: str) -> str:
-    """A dataset's name for people: ChairV2 for chair_v2."""
+    """Name of a dataset in headings: ChairV2 for chair_v2."""
     return next((title for title, name in DATASETS.items() if name == dataset), dataset.replace("_", " ").capitalize())

@@ -1,4 +1,4 @@
-"""What Sain et al. 2020 conclude from their tables, and what we add, held against our runs."""
+"""Claims of Sain et al. 2020, and of ours, tested on our runs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from fgsbir.report.cells import stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import Published, published
 from fgsbir.report.paper_tables import SIGNIFICANT, facts
-from fgsbir.report.table import EMPTY, Cell, Column, Row, Table
+from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table
 
 
 class Claim(NamedTuple):
     """One system is better than another.
 
     Attributes:
-        text: what the paper says, or we.
-        better: name of the experiment that is said to be better; `worse`: likewise.
-        k: of the acc@k that the paper says it by.
+        text: the claim, the paper's or ours.
+        better: stem of the experiment claimed to be better.
+        worse: stem of the experiment claimed to be worse.
+        k: k of the acc@k that decides.
     """
 
     text: str
@@ -30,17 +31,17 @@ class Claim(NamedTuple):
 
 
 CLAIMS = (
-    Claim("The whole model beats one vector a picture", "proposed", "b_siamese"),
+    Claim("The whole model beats one vector an image", "proposed", "b_siamese"),
     Claim("Matching in pairs by a gate beats one vector", "b_gated_siamese", "b_siamese"),
     Claim("Strokes and regions that attend to each other beat one vector", "b_localised_coattn", "b_siamese"),
     Claim("The hierarchy adds to co-attention (w/o Hierarchy)", "proposed", "b_localised_coattn"),
     Claim("Co-attention adds to the hierarchy (w/o Localised-Coattn)", "proposed", "without_localised_coattn"),
     Claim("A hierarchy found for the pair beats that of containment", "proposed", "explicit_hierarchy"),
     Claim("Fusing two nodes at a time beats pooling graphs", "proposed", "b_graph_hierarchy"),
-    Claim("Ours: keeping the layout beats one pooled vector (Layout-Siamese)", "layout_siamese", "b_siamese"),
+    Claim("Ours: keeping the spatial layout beats one pooled vector (Layout-Siamese)", "layout_siamese", "b_siamese"),
     Claim("Ours: strokes, regions and hierarchy add to the layout", "proposed", "layout_siamese"),
     Claim("On coarse sketches the whole model beats one vector", "proposed_coarse", "b_siamese_coarse", 10),
-    Claim("On coarse++ sketches likewise", "proposed_coarse_plus", "b_siamese_coarse_plus", 10),
+    Claim("On coarse++ sketches the whole model beats one vector", "proposed_coarse_plus", "b_siamese_coarse_plus", 10),
     Claim("16 regions beat 8", stem_of("Proposed"), stem_of("Proposed", regions=8)),
 )
 
@@ -51,20 +52,20 @@ def claims_table(dataset: Dataset, recipe: str) -> Table | None:
     A claim *holds* if our difference has its sign and p < 0.05 by a paired bootstrap over photos,
     is *reversed* if it has the other sign and p < 0.05, and else is *not shown*.
     """
-    figures = {name.partition("/")[2]: f for name, f in published().items() if name.startswith(f"{dataset.name}/")}
-    rows = [_row(claim, dataset, recipe, figures) for claim in CLAIMS]
-    if not figures or not any(row[-1].values for row in rows):
+    paper = {name.partition("/")[2]: cell for name, cell in published().items() if name.startswith(f"{dataset.name}/")}
+    rows = [_row(claim, dataset, recipe, paper) for claim in CLAIMS]
+    if not paper or not any(row[-1].values for row in rows):
         return None
     columns = (
         Column("", "Claim", ("claim",), True),
-        Column("", "Figure", ("figure",), True),
+        Column("", "Metric", ("metric",), True),
         Column("Paper", "Difference", ("paper_difference",)),
         Column("Ours", "Difference", ("difference", "low", "high")),
         Column("Ours", "p", ("p",)),
         Column("Ours", "Verdict", ("verdict",), True),
     )
     notes = (
-        "Differences in percentage points. Paper: of its tables, one run each, chosen on the test split.",
+        "Differences in percentage points. Paper: differences of its tables, one run each, chosen on the test split.",
         "Ours: between means over the seeds that both have; in brackets the 95 % interval, and p, by a paired"
         " bootstrap over photos.",
         f"A claim holds if our difference has the same sign and p < {SIGNIFICANT}; it is reversed if it has the other"
@@ -72,7 +73,7 @@ def claims_table(dataset: Dataset, recipe: str) -> Table | None:
     )
     return Table(
         "claims",
-        f"{dataset.title}: what the paper claims, held against our runs",
+        f"{dataset.title}: what the paper claims, tested on our runs",
         facts(dataset, recipe),
         columns,
         (tuple(rows),),
@@ -80,10 +81,10 @@ def claims_table(dataset: Dataset, recipe: str) -> Table | None:
     )
 
 
-def _row(claim: Claim, dataset: Dataset, recipe: str, figures: dict[str, Published]) -> Row:
+def _row(claim: Claim, dataset: Dataset, recipe: str, published: dict[str, Published]) -> Row:
     first = (Cell(claim.text, (claim.text,)), Cell(f"acc@{claim.k}", (f"acc{claim.k}",)))
-    printed = [getattr(figures.get(stem), f"acc{claim.k}", None) for stem in (claim.better, claim.worse)]
-    theirs = [float(figure) for figure in printed if figure is not None]
+    printed = [getattr(published.get(stem), f"acc{claim.k}", None) for stem in (claim.better, claim.worse)]
+    theirs = [float(score) for score in printed if score is not None]
     paper = Cell("–")
     if len(theirs) == 2:
         apart = round(theirs[0] - theirs[1], 2)

@@ -19,7 +19,7 @@ from fgsbir.runs.result import Result
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run: its folder, and from it the scores, the test ranking and, where measured, ranks while drawing."""
+    """A finished run as read from its folder: the result, the test ranking and, where measured, ranks while drawing."""
 
     folder: RunFolder
     result: Result
@@ -35,7 +35,7 @@ class Group:
 
     @property
     def first(self) -> Result:
-        """The figures of the lowest seed; the seeds share all that is not measured."""
+        """The result of the lowest seed; the seeds share all that is not measured."""
         return self.runs[0].result
 
     @property
@@ -65,8 +65,8 @@ class Dataset:
     """The runs on one test split; in all of them queries and gallery stand in one order.
 
     Args:
-        name: e.g. "chair_v2".
-        groups: none for a dataset of the paper that was not run.
+        name: name of the dataset, e.g. "chair_v2".
+        groups: configurations that were run; none for a dataset that only the paper has.
     """
 
     name: str
@@ -83,18 +83,18 @@ class Dataset:
         return sorted({group.first.recipe for group in self.groups} - {"none"}) or ["none"]
 
     def filling(self, recipe: str, stem: str) -> list[Group]:
-        """The configurations that fill a cell: none, one, or several that differ in some setting."""
+        """The configurations that fill a cell: none, one, or several that differ in a setting."""
         return [group for group in self.groups if (group.first.recipe, group.stem) == (recipe, stem)]
 
     def label(self, group: Group, row: str | None = None) -> str:
-        """What a group is called: as its row, or the row that it fills; with its hash if others fill that too."""
+        """Name of a group in a table: its row, with the hash of its configuration if others fill the row too."""
         row = row or label_of(group.stem)
         alone = len(self.filling(group.first.recipe, group.stem)) == 1
         return row if alone else f"{row} ({group.first.config_hash})"
 
 
 def load_runs(root: Path) -> list[Dataset]:
-    """Reads the finished runs below a folder; unfinished ones are passed over.
+    """Reads the finished runs below a folder; unfinished ones are skipped.
 
     Of two runs of one experiment, configuration and seed, as when a folder was copied, the one that finished last is
     taken.
@@ -128,7 +128,7 @@ def load_runs(root: Path) -> list[Dataset]:
 
 
 def _check(run: Run) -> None:
-    """Refuses a result that is not that of its ranking."""
+    """Refuses a result that differs from its ranking."""
     counted = accuracy_at(run.ranking.ranks, 1)
     if abs(counted - run.result.acc1) > 1e-6 or run.result.n_test != len(run.ranking.ranks):
         problem = f"it says acc@1 {run.result.acc1:.2f} where ranking.npz has {counted:.2f}"
@@ -136,7 +136,7 @@ def _check(run: Run) -> None:
 
 
 def _check_order(runs: list[Run]) -> None:
-    """Refuses runs whose queries or photos are in another order: row by row they would be other pictures."""
+    """Refuses runs whose queries or photos are in another order: their rows could not be compared."""
     first = runs[0]
     for run in runs[1:]:
         for name in ("query_ids", "gallery_ids"):

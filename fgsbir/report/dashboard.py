@@ -1,4 +1,4 @@
-"""`fgsbir dashboard`: a workspace and a report at Weights & Biases over what runs log there, as code."""
+"""A workspace and a report at Weights & Biases over what runs log there, as code."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def publish(entity: str | None, project: str) -> tuple[str, str]:
     """Saves the dashboard beside the runs of a project.
 
     Args:
-        entity: user or team at W&B; None is that of the account.
-        project: where the runs are; made if it is missing.
+        entity: user or team at W&B; None for that of the account.
+        project: project of the runs, made if it is missing.
 
     Returns:
         The addresses of workspace and report.
@@ -45,7 +45,7 @@ def publish(entity: str | None, project: str) -> tuple[str, str]:
 
 
 def build_workspace(entity: str, project: str) -> Workspace:
-    """The workspace: scores, curves and pictures of the runs of a project, grouped by sweep and system over seeds."""
+    """The workspace: scores, curves and images of the runs of a project, grouped by sweep and system over seeds."""
     import wandb_workspaces.workspaces as ws
 
     return ws.Workspace(
@@ -57,7 +57,7 @@ def build_workspace(entity: str, project: str) -> Workspace:
             for name, panels in (
                 ("Test", _scores()),
                 ("Training", _curves()),
-                ("Retrieved and discovered", _pictures()),
+                ("Retrieved and discovered", _images()),
                 ("Tables", _tables()),
             )
         ],
@@ -72,7 +72,7 @@ def build_workspace(entity: str, project: str) -> Workspace:
 
 
 def build_report(entity: str, project: str) -> Report:
-    """The report: the same panels with words, each line and bar a system's mean over its seeds."""
+    """The report: the same panels with text, each line and bar a system's mean over its seeds."""
     import wandb_workspaces.reports.v2 as wr
 
     def grid(panels: list[Any], *groups: str) -> Any:
@@ -89,7 +89,8 @@ def build_report(entity: str, project: str) -> Report:
         blocks=[
             wr.H1("Accuracy on test"),
             wr.P(
-                "Share of test sketches, in percent, whose true photo is first, or among the first ten. "
+                "Share of test sketches whose true photo is first, or among the first ten, and the mean of 1/rank, "
+                "all in percent. "
                 "A bar is the mean over the seeds of a system; runs compare only on one dataset and split."
             ),
             grid(_scores(), "config.dataset", "config.system", "config.recipe"),
@@ -98,7 +99,7 @@ def build_report(entity: str, project: str) -> Report:
             grid(_curves(), "config.dataset", "config.system", "config.recipe"),
             wr.H1("What was retrieved, and the hierarchies that were discovered"),
             wr.P("A row of a grid is a sketch, its true photo, and the nearest photos; the true one is framed."),
-            grid(_pictures()),
+            grid(_images()),
             wr.H1("Tables"),
             grid(_tables()),
         ],
@@ -108,8 +109,8 @@ def build_report(entity: str, project: str) -> Report:
 def _scores() -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    def bars(metric: str, title: str, place: int) -> Any:
-        layout = wr.Layout(x=8 * place, w=8, h=8)
+    def bars(metric: str, title: str, index: int) -> Any:
+        layout = wr.Layout(x=8 * index, w=8, h=8)
         return wr.BarPlot(
             title=title,
             metrics=[wr.SummaryMetric(metric)],
@@ -120,14 +121,14 @@ def _scores() -> list[Any]:
         )
 
     scores = {"test/acc1": "acc@1", "test/acc10": "acc@10", "test/mrr": "Mean reciprocal rank"}
-    return [bars(metric, title, place) for place, (metric, title) in enumerate(scores.items())]
+    return [bars(metric, title, index) for index, (metric, title) in enumerate(scores.items())]
 
 
 def _curves() -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    def lines(metric: str, title: str, place: int) -> Any:
-        return wr.LinePlot(title=title, x="epoch", y=[metric], layout=wr.Layout(x=8 * place, w=8, h=8))
+    def lines(metric: str, title: str, index: int) -> Any:
+        return wr.LinePlot(title=title, x="epoch", y=[metric], layout=wr.Layout(x=8 * index, w=8, h=8))
 
     return [
         lines("val/acc1", "acc@1 on val", 0),
@@ -136,13 +137,13 @@ def _curves() -> list[Any]:
     ]
 
 
-def _pictures() -> list[Any]:
+def _images() -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
     keys = {"test/retrieval": "Retrieved photos", "test/hierarchy": "Merge trees"}
     return [
-        wr.MediaBrowser(title=title, media_keys=[key], num_columns=2, layout=wr.Layout(y=16 * place, w=24, h=16))
-        for place, (key, title) in enumerate(keys.items())
+        wr.MediaBrowser(title=title, media_keys=[key], num_columns=2, layout=wr.Layout(y=16 * index, w=24, h=16))
+        for index, (key, title) in enumerate(keys.items())
     ]
 
 
@@ -150,6 +151,6 @@ def _tables() -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
     return [
-        wr.WeavePanelSummaryTable(table_name=name, layout=wr.Layout(y=12 * place, w=24, h=12))
-        for place, name in enumerate(("test/result", "test/ranks"))
+        wr.WeavePanelSummaryTable(table_name=name, layout=wr.Layout(y=12 * index, w=24, h=12))
+        for index, name in enumerate(("test/result", "test/ranks"))
     ]

@@ -1,4 +1,4 @@
-"""Measured scores in the pages of the systems: tables made from runs.csv, beside the published figures."""
+"""Measured scores in the pages of the systems: tables made from runs.csv, beside the published scores."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ are chosen on `val` ([protocol](../results-protocol.md), [how our rows came abou
 
 
 def refresh_docs(folder: Path, rows: Sequence[Row]) -> None:
-    """Writes the results block of every page of a folder anew; its README.md has none.
+    """Remakes the results block of every page of a folder; its README.md has none.
 
     Args:
-        folder: of the pages, `docs/systems`.
-        rows: of runs.csv.
+        folder: folder of the pages, `docs/systems`.
+        rows: rows of runs.csv.
 
     Raises:
         InputError: if there are no pages, or one cannot be read or written or has no block (then none is written).
@@ -54,8 +54,8 @@ def refreshed(page: Path, text: str, rows: Sequence[Row]) -> str:
     """
     found = BLOCK.findall(text)
     if len(found) != 1:
-        mend = "put its table between <!-- results: NAME OF THE SYSTEM --> and <!-- /results -->"
-        raise InputError(page, f"it has {len(found) or 'no'} block{'s' * (len(found) > 1)} of results", mend)
+        fix = "put its table between <!-- results: NAME OF THE SYSTEM --> and <!-- /results -->"
+        raise InputError(page, f"it has {len(found) or 'no'} block{'s' * (len(found) > 1)} of results", fix)
     system = found[0][1]
     if system not in ROWS:
         raise InputError(page, f"there is no system '{system}' to show", f"use one of {', '.join(ROWS)}")
@@ -63,11 +63,11 @@ def refreshed(page: Path, text: str, rows: Sequence[Row]) -> str:
 
 
 def refresh_results_page(page: Path, tables: Path) -> None:
-    """Writes the tables of a page anew; all else in it stays as it is.
+    """Remakes the tables of a page; all else in it stays as it is.
 
     Args:
-        page: with `<!-- table: chair_v2/modern/table1 -->` and `<!-- /table -->` around each table.
-        tables: the folder `tables` of a report.
+        page: page with `<!-- table: chair_v2/modern/table1 -->` and `<!-- /table -->` around each table.
+        tables: folder `tables` of a report.
 
     Raises:
         InputError: if a file cannot be read or written, or the page has no table.
@@ -81,40 +81,40 @@ def refresh_results_page(page: Path, tables: Path) -> None:
 
 
 def results_block(system: str, rows: Sequence[Row]) -> str:
-    """The table of one system: its rows, and a line for each published figure that was not measured.
+    """The table of one system: its rows, and a line for each published cell that was not measured.
 
     Args:
-        system: its name, a row of the paper's tables.
-        rows: of runs.csv, of any systems.
+        system: name of the system, a row of the tables.
+        rows: rows of runs.csv, of any systems.
     """
-    stem, figures = ROWS[system], published()
+    stem, paper = ROWS[system], published()
     lines: dict[tuple[str, str, int, str], str] = {}
     for row in rows:
         if row["system"] == system:
-            lines[_cell(row), row["recipe"], row["seed"], row["config_hash"]] = _line(row, figures)
+            lines[_cell(row), row["recipe"], row["seed"], row["config_hash"]] = _line(row, paper)
     measured = {cell for cell, *_ in lines}
-    for cell in figures:
+    for cell in paper:
         name = cell.split("/")[1]
         if cell not in measured and (name == stem or name.startswith(f"{stem}_")):
-            dataset, shown = cell.split("/")[0], _figures(figures[cell])
+            dataset, shown = cell.split("/")[0], _scores(paper[cell])
             lines[cell, "", 0, ""] = f"| {cell} | {dataset} | | | | not measured yet | | {shown} | |\n"
     return HEADER + "".join(lines[key] for key in sorted(lines)) + REMARK
 
 
 def _cell(row: Row) -> str:
-    """The cell of the paper that a row may stand in: its dataset, and its experiment in whatever recipe."""
+    """The cell that a row fills: its dataset and its experiment without the recipe."""
     return f"{row['dataset']}/{stem_of_experiment(row['experiment'])}"
 
 
-def _line(row: Row, figures: dict[str, Published]) -> str:
+def _line(row: Row, paper: dict[str, Published]) -> str:
     scores = (
         f"{row[score]:.2f} ({min(100.0, 100 * places / row['n_gallery']):.2f})"
         for score, places in (("acc1", 1), ("acc10", 10))
     )
-    shown = _figures(figures.get(_cell(row), Published()))
+    shown = _scores(paper.get(_cell(row), Published()))
     run = [row["experiment"], row["dataset"], row["recipe"], str(row["seed"]), str(row["n_test"]), *scores]
     return f"| {' | '.join(run)} | {shown} | {(row['commit'] or '–')[:7]} |\n"
 
 
-def _figures(figures: Published) -> str:
-    return " | ".join(figure or "–" for figure in figures)
+def _scores(cell: Published) -> str:
+    return " | ".join(score or "–" for score in cell)

@@ -16,10 +16,9 @@ from matplotlib.figure import Figure
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.metrics.on_the_fly import SHARES
-from fgsbir.report.cells import DATASETS, DETAILS, METHODS, REGIONS, detail_of, stem_of
+from fgsbir.report.cells import DATASETS, DETAILS, PAPER_ROWS, detail_of, split_stem, stem_of
 from fgsbir.report.claims import claims_table
-from fgsbir.report.collected import Dataset, Group, Run, load_runs
-from fgsbir.report.formats import templates, write_table
+from fgsbir.report.collected import Dataset, Group, load_runs
 from fgsbir.report.paper_tables import REFERENCE, paper_tables
 from fgsbir.report.run_tables import (
     cost_table,
@@ -29,22 +28,20 @@ from fgsbir.report.run_tables import (
     measured_while_drawing,
     region_table,
 )
-from fgsbir.report.table import Table
 from fgsbir.runs.result import Result
 from fgsbir.visualization.curves import Curve, drawing_figure, inline, region_figure, training_figure, write_figure
-from fgsbir.visualization.gallery import Query, Shown, build_gallery
-from fgsbir.visualization.trees import HierarchyView, build_hierarchy
+from fgsbir.visualization.grids import SEED, TOP, Query, Shown, build_gallery
+from fgsbir.visualization.html import templates
+from fgsbir.visualization.tables import Table, write_table
+from fgsbir.visualization.trees import HierarchyView, stored_hierarchies
 
 SYSTEM = "Proposed"
-SEED = 0  # of every choice by chance on the page; the page says so
-QUERIES = 6
-TOP = 6
-EXAMPLES = 2
+"""Row shown beside the reference in the galleries."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure: its file's name, and as the page shows it."""
+    """A figure: name of its files, the figure, and its markup on the page."""
 
     name: str
     figure: Figure
@@ -56,18 +53,18 @@ class Part:
     """All the page says of one recipe on one dataset.
 
     Args:
-        name: of the recipe.
-        anchor: unique on the page.
-        folder: of its files.
-        tables: of the paper, then of the regions.
-        costs: what the systems cost.
-        regions: figure; None where not run.
-        curves: figure; None where nothing was trained.
-        drawing: how soon photos are found while sketches are drawn; None where not measured.
-        drawing_curves: its figure.
-        gallery: queries; none without thumbnails.
-        hierarchy_system: whose hierarchies are shown.
-        hierarchies: the best and the worst ranked.
+        name: recipe.
+        anchor: id, unique on the page.
+        folder: name of the folder of its files.
+        tables: tables of the paper, claims and regions.
+        costs: costs of the systems.
+        regions: region figure; None where not run.
+        curves: training figure; None where nothing was trained.
+        drawing: scores while drawing; None where not measured.
+        drawing_curves: figure of the scores while drawing.
+        gallery: queries with what was retrieved; none without thumbnails.
+        hierarchy_system: system whose hierarchies are shown.
+        hierarchies: best and worst ranked of the stored hierarchies.
     """
 
     name: str
@@ -100,10 +97,10 @@ def write_report(runs: Path, out: Path, reference: str = REFERENCE, system: str 
     """Writes the report.
 
     Args:
-        runs: a folder with run folders at any depth below it; unfinished runs are passed over.
-        out: the folder of the report, made if it is missing. Files of an earlier report are overwritten.
-        reference: the row of the paper's tables that differences are tested against.
-        system: the row that is shown beside it in the galleries; where it was not run, the best other one.
+        runs: folder of run folders, searched at any depth; unfinished runs are skipped.
+        out: folder of the report, made if it is missing. Files of an earlier report are overwritten.
+        reference: row of the paper's tables that differences are tested against.
+        system: row shown beside the reference in the galleries; the best other one where it was not run.
 
     Returns:
         The page, `out/index.html`, which needs no other file and no network. Beside it are `tables/` (Markdown, LaTeX,
@@ -113,15 +110,26 @@ def write_report(runs: Path, out: Path, reference: str = REFERENCE, system: str 
         InputError: if there is no finished run, a run is damaged, a row is unknown, or a file cannot be written.
     """
     for option, row in (("--reference", reference), ("--system", system)):
-        if row not in METHODS:
-            raise InputError(option, f"'{row}' is no row of the paper's tables", f"use one of {', '.join(METHODS)}")
+        if row not in PAPER_ROWS:
+            raise InputError(option, f"'{row}' is no row of the paper's tables", f"use one of {', '.join(PAPER_ROWS)}")
     found = load_runs(runs)
     sections = [_section(i, dataset, found, reference, system) for i, dataset in enumerate(found)]
+    html = _render(found, sections, reference)  # first: a page that cannot be made leaves no files
+    for section in sections:
+        _write_files(section, out)
+    page = out / "index.html"
+    with atomic_write(page, "w") as file:
+        file.write(html)
+    return page
+
+
+def _render(found: Sequence[Dataset], sections: Sequence[Section], reference: str) -> str:
+    """The page as HTML."""
     names = {dataset.name for dataset in found}
     others = [Dataset(name) for name in DATASETS.values() if name not in names]
     results = [run.result for dataset in found for group in dataset.groups for run in group.runs]
-    html = (
-        templates()
+    return (
+        templates("fgsbir.report")
         .get_template("report.html.j2")
         .render(
             sections=sections,
@@ -134,19 +142,18 @@ def write_report(runs: Path, out: Path, reference: str = REFERENCE, system: str 
             reference=reference,
         )
     )
-    for section in sections:
-        write_table(section.runs, out / "tables" / section.folder)
-        for part in section.parts:
-            for table in (*part.tables, part.costs, part.drawing):
-                if table is not None:
-                    write_table(table, out / "tables" / section.folder / part.folder)
-            for drawn in (part.regions, part.curves, part.drawing_curves):
-                if drawn is not None:
-                    write_figure(drawn.figure, out / "figures" / section.folder / part.folder, drawn.name)
-    page = out / "index.html"
-    with atomic_write(page, "w") as file:
-        file.write(html)
-    return page
+
+
+def _write_files(section: Section, out: Path) -> None:
+    """The tables and figures of a section."""
+    write_table(section.runs, out / "tables" / section.folder)
+    for part in section.parts:
+        for table in (*part.tables, part.costs, part.drawing):
+            if table is not None:
+                write_table(table, out / "tables" / section.folder / part.folder)
+        for drawn in (part.regions, part.curves, part.drawing_curves):
+            if drawn is not None:
+                write_figure(drawn.figure, out / "figures" / section.folder / part.folder, drawn.name)
 
 
 def _section(number: int, dataset: Dataset, found: Sequence[Dataset], reference: str, system: str) -> Section:
@@ -204,18 +211,51 @@ def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: st
         folder=_as_folder(recipe),
         tables=(*paper_tables(dataset, recipe, reference), *(table for table in (claims, regions) if table)),
         costs=cost_table(dataset, recipe),
-        regions=_regions(anchor, regions, f"ours, {dataset.title}, {recipe}") if regions else None,
-        curves=_curves(anchor, dataset, recipe),
+        regions=_drawn(
+            anchor,
+            "regions",
+            region_figure,
+            region_curves(regions, f"ours, {dataset.title}, {recipe}") if regions else ([], []),
+            "acc@1 and seconds a query over the number of regions, the paper's and ours; the table has the numbers",
+        ),
+        curves=_drawn(
+            anchor,
+            "training",
+            training_figure,
+            training_curves(dataset, recipe),
+            "acc@1 on the val split and training loss over epochs, a line a system",
+        ),
         drawing=drawing_table(dataset, recipe),
-        drawing_curves=_drawing_curves(anchor, dataset, recipe),
+        drawing_curves=_drawn(
+            anchor,
+            "on_the_fly",
+            drawing_figure,
+            drawing_curves(dataset, recipe),
+            "ranking percentile and 1/rank over the share of the ink drawn, a line a system; the table has the means",
+        ),
         gallery=_gallery(dataset, recipe, pair),
         hierarchy_system=explained[0].first.system if explained else "",
-        hierarchies=hierarchies(explained[0].runs[0], anchor) if explained else (),
+        hierarchies=_hierarchies(explained[0], anchor) if explained else (),
     )
 
 
+def _drawn(
+    anchor: str,
+    name: str,
+    draw: Callable[[Sequence[Curve], Sequence[Curve]], Figure],
+    curves: tuple[Sequence[Curve], Sequence[Curve]],
+    label: str,
+) -> Drawn | None:
+    """A figure of two panels; None without curves."""
+    upper, lower = curves
+    if not upper:
+        return None
+    figure = draw(upper, lower)
+    return Drawn(name, figure, inline(figure, f"{anchor}-{name}", label))
+
+
 def _two_systems(dataset: Dataset, recipe: str, reference: str, system: str) -> list[Group]:
-    """On full sketches: the reference, and behind it `system` or the best of the others; those that were run."""
+    """On full sketches, those that were run: the reference, then `system` or else the best of the others."""
     ranked = sorted(dataset.groups, key=lambda group: -group.first.acc1)
     ranked = [group for group in ranked if group.first.recipe == recipe and detail_of(group.stem) == "full"]
     first = [group for group in ranked if group.stem == stem_of(reference)][:1]
@@ -224,50 +264,38 @@ def _two_systems(dataset: Dataset, recipe: str, reference: str, system: str) -> 
 
 
 def _is_explained(group: Group) -> bool:
-    """Whether the run of lowest seed has hierarchies and the pictures to draw them over."""
+    """Whether the run of lowest seed has hierarchies and the thumbnails to draw them over."""
     folder = group.runs[0].folder
     return folder.hierarchy.exists() and folder.thumbnails.exists()
 
 
-def _regions(anchor: str, table: Table, ours: str) -> Drawn:
-    """The region figure of a region table."""
-    accuracy: dict[str, list[tuple[float, float]]] = {"paper, ChairV2": [], ours: []}
-    seconds: dict[str, list[tuple[float, float]]] = {"paper, ChairV2": [], ours: []}
+def region_curves(table: Table, ours: str) -> tuple[list[Curve], list[Curve]]:
+    """acc@1 and seconds a query over the number of regions, the paper's and ours, from a region table."""
+    theirs = "paper, ChairV2"
+    accuracy: dict[str, list[tuple[float, float]]] = {theirs: [], ours: []}
+    seconds: dict[str, list[tuple[float, float]]] = {theirs: [], ours: []}
     bars = []
-    for k, *cells in table.parts[0]:
-        (x,), (paper_accuracy,), (paper_seconds,), own, own_seconds, _ = (cell.values for cell in (k, *cells))
-        accuracy["paper, ChairV2"].append((x, paper_accuracy))
-        seconds["paper, ChairV2"].append((x, paper_seconds))
+    for row in table.parts[0]:
+        (x,), (paper_accuracy,), (paper_seconds,), own, own_seconds, _ = (cell.values for cell in row)
+        accuracy[theirs].append((x, paper_accuracy))
+        seconds[theirs].append((x, paper_seconds))
         accuracy[ours].append((x, own[0] if own else nan))
         seconds[ours].append((x, own_seconds[0] if own_seconds else nan))
         bars.append((own[0] - own[2], own[3] - own[0]) if own else (nan, nan))
     curves = [Curve(name, points, bars if name == ours else ()) for name, points in accuracy.items()]
-    figure = region_figure(curves, [Curve(*item) for item in seconds.items()])
-    label = "acc@1 and seconds a query over the number of regions, the paper's and ours; the table has the numbers"
-    return Drawn("regions", figure, inline(figure, f"{anchor}-regions", label))
+    return curves, [Curve(*item) for item in seconds.items()]
 
 
 def training_curves(dataset: Dataset, recipe: str) -> tuple[list[Curve], list[Curve]]:
-    """Training loss and val acc@1 over epochs, of the systems on full sketches with 16 regions that were trained."""
-    variants = tuple(suffix for suffix in REGIONS.values() if suffix)
-    losses, accuracies = [], []
+    """Val acc@1 and training loss over epochs, of the systems that were trained; variants are left out."""
+    accuracies, losses = [], []
     for group in dataset.groups:
-        if group.first.recipe != recipe or detail_of(group.stem) != "full" or group.stem.endswith(variants):
+        if group.first.recipe != recipe or split_stem(group.stem)[1]:
             continue
         if points := _mean_curve(group, "val/acc1"):
             accuracies.append(Curve(dataset.label(group), points))
             losses.append(Curve(dataset.label(group), _mean_curve(group, "train/loss") or [(nan, nan)]))
-    return losses, accuracies
-
-
-def _curves(anchor: str, dataset: Dataset, recipe: str) -> Drawn | None:
-    """The figure of training; None where nothing was trained."""
-    losses, accuracies = training_curves(dataset, recipe)
-    if not accuracies:
-        return None
-    figure = training_figure(losses, accuracies)
-    label = "acc@1 on the val split and training loss over epochs, a line a system"
-    return Drawn("training", figure, inline(figure, f"{anchor}-training", label))
+    return accuracies, losses
 
 
 def drawing_curves(dataset: Dataset, recipe: str) -> tuple[list[Curve], list[Curve]]:
@@ -282,23 +310,13 @@ def drawing_curves(dataset: Dataset, recipe: str) -> tuple[list[Curve], list[Cur
     return percentiles, reciprocals
 
 
-def _drawing_curves(anchor: str, dataset: Dataset, recipe: str) -> Drawn | None:
-    """The figure of drawing; None where it was not measured."""
-    percentiles, reciprocals = drawing_curves(dataset, recipe)
-    if not percentiles:
-        return None
-    figure = drawing_figure(percentiles, reciprocals)
-    label = "ranking percentile and 1/rank over the share of the ink drawn, a line a system; the table has the means"
-    return Drawn("on_the_fly", figure, inline(figure, f"{anchor}-drawing", label))
-
-
-def _mean_curve(group: Group, figure: str) -> list[tuple[float, float]]:
-    """A logged figure over epochs, the mean of the seeds where all have it; none where nothing was trained."""
+def _mean_curve(group: Group, metric: str) -> list[tuple[float, float]]:
+    """A logged metric over epochs, the mean of the seeds where all have it; empty where nothing was trained."""
     by_epoch: dict[float, list[float]] = defaultdict(list)
     for run in group.runs:
         for row in run.folder.read_metrics() if run.folder.metrics.exists() else []:
-            if figure in row and "epoch" in row:
-                by_epoch[row["epoch"]].append(row[figure])
+            if metric in row and "epoch" in row:
+                by_epoch[row["epoch"]].append(row[metric])
     return [(epoch, mean(found)) for epoch, found in sorted(by_epoch.items()) if len(found) == len(group.runs)]
 
 
@@ -307,26 +325,18 @@ def _gallery(dataset: Dataset, recipe: str, pair: Sequence[Group]) -> tuple[Quer
     photos, systems = None, {}
     for group in pair:
         levels = {}
-        for detail, suffix in DETAILS.items():
-            same = [group] if detail == "full" else dataset.filling(recipe, group.stem + suffix)
+        for detail, variant in DETAILS.items():
+            same = dataset.filling(recipe, f"{group.stem}_{variant}") if variant else [group]
             if same and same[0].runs[0].folder.thumbnails.exists():
                 thumbnails = same[0].runs[0].folder.read_thumbnails()
                 photos = thumbnails.photos if photos is None else photos
                 levels[detail] = Shown(same[0].runs[0].ranking, thumbnails.sketches)
         if levels:
             systems[group.first.system] = levels
-    return tuple(build_gallery(systems, photos, QUERIES, TOP, SEED)) if photos is not None else ()
+    return tuple(build_gallery(systems, photos)) if photos is not None else ()
 
 
-def hierarchies(run: Run, prefix: str) -> tuple[HierarchyView, ...]:
-    """The stored examples of one run, best and worst rank first, at most `EXAMPLES` of them."""
-    # A pair of one stroke and one region has nothing to fuse.
-    examples = [example for example in run.folder.read_hierarchy() if example["levels"]]
-    examples.sort(key=lambda example: int(example["rank"]))
-    chosen = (examples[:1] + examples[:0:-1])[:EXAMPLES]
-    place = {str(photo_id): i for i, photo_id in enumerate(run.ranking.gallery_ids)}
-    photos = run.folder.read_thumbnails().photos
-    return tuple(
-        build_hierarchy(example, photos[place[str(example["photo"])]], f"{prefix}e{i}")
-        for i, example in enumerate(chosen)
-    )
+def _hierarchies(group: Group, prefix: str) -> tuple[HierarchyView, ...]:
+    """The best and the worst ranked of the hierarchies that the run of lowest seed stored."""
+    run = group.runs[0]
+    return stored_hierarchies(run.folder.read_hierarchy(), run.ranking, run.folder.read_thumbnails().photos, prefix)

@@ -1,4 +1,4 @@
-"""What Sain et al. 2020 print, and what others got from running their systems again."""
+"""Scores that Sain et al. 2020 publish, and scores of re-runs by others."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from fgsbir.report.cells import experiment_of
 
 
 class Published(NamedTuple):
-    """What the paper prints for one cell, in percent; None for what it does not print."""
+    """Scores of the paper in one cell, in percent; None where it has none."""
 
     acc1: str | None = None
     acc10: str | None = None
 
 
 class Rerun(NamedTuple):
-    """What somebody else measured for one cell, in percent.
+    """Scores of a re-run in one cell, in percent.
 
     Attributes:
-        acc1: as printed; `acc10`: likewise.
-        how: on how many test sketches, of what, chosen how, printed where.
+        acc1: acc@1 as printed.
+        acc10: acc@10 as printed.
+        how: number of test sketches, what was run, how the epoch was chosen, and the source.
     """
 
     acc1: str
@@ -39,31 +40,31 @@ class RegionPoint(NamedTuple):
 
 
 def published() -> dict[str, Published]:
-    """The paper's figures by the experiment that fills their cell, e.g. "chair_v2/proposed"."""
-    figures: defaultdict[str, Published] = defaultdict(Published)
+    """The paper's scores by the experiment that fills their cell, e.g. "chair_v2/proposed"."""
+    cells: defaultdict[str, Published] = defaultdict(Published)
 
     def add(experiment: str, **values: str) -> None:
-        figures[experiment] = figures[experiment]._replace(**values)
+        cells[experiment] = cells[experiment]._replace(**values)
 
     for row in read_table("table1_comparison"):
-        add(experiment_of(row["method"], row["dataset"]), acc1=row["acc1"], acc10=row["acc10"])
+        add(experiment_of(row["system"], row["dataset"]), acc1=row["acc1"], acc10=row["acc10"])
     for row in read_table("table2_ablation_acc1"):
-        add(experiment_of(row["method"], row["dataset"]), acc1=row["acc1"])
+        add(experiment_of(row["system"], row["dataset"]), acc1=row["acc1"])
     for row in read_table("table3_detail_acc10"):
-        add(experiment_of(row["method"], row["dataset"], row["sketch"]), acc10=row["acc10"])
+        add(experiment_of(row["system"], row["dataset"], row["sketch"]), acc10=row["acc10"])
     for point in region_curve():
         add(experiment_of("Proposed", "ChairV2", regions=point.regions), acc1=f"{point.acc1:.2f}")
-    return dict(figures)
+    return dict(cells)
 
 
 def reruns() -> dict[str, Rerun]:
-    """Figures of others by the experiment that fills their cell."""
-    figures = {}
+    """Scores of re-runs by the experiment that fills their cell."""
+    cells = {}
     for row in read_table("published_reruns"):
-        method, _, remark = row["method"].partition(" (")
+        system, _, remark = row["system"].partition(" (")
         how = [f"N_test {row['n_test'] or 'not stated'}", remark.removesuffix(")"), row["selection"], row["source"]]
-        figures[experiment_of(method, row["dataset"])] = Rerun(row["acc1"], row["acc10"], "; ".join(filter(None, how)))
-    return figures
+        cells[experiment_of(system, row["dataset"])] = Rerun(row["acc1"], row["acc10"], "; ".join(filter(None, how)))
+    return cells
 
 
 def region_curve() -> list[RegionPoint]:

@@ -9,25 +9,25 @@ from typing import NamedTuple
 import numpy as np
 
 from fgsbir.metrics.ranking import accuracy_at, bootstrap_interval, paired_test, summarise
-from fgsbir.report.cells import OWN, detail_of, stem_of
+from fgsbir.report.cells import OWN_ROWS, detail_of, stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import Published, Rerun, published, read_table, reruns
-from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, spread
+from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, spread
 
 REFERENCE = "B-Siamese"
 SIGNIFICANT = 0.05
 NOT_PUBLISHED = Cell("–")
 ACCURACIES = {"acc1": ("acc@1", 1), "acc10": ("acc@10", 10)}
-"""Heading and k of the figures that the tables hold."""
+"""Heading and k of the metrics in the tables."""
 
 
 class Place(NamedTuple):
     """A row of the paper's tables.
 
     Attributes:
-        label: what it is called.
-        stem: name of the experiments that fill it.
-        part: rows of one part stand together.
+        label: name of the row.
+        stem: stem of the experiments that fill it.
+        part: part of the table that it belongs to.
     """
 
     label: str
@@ -36,21 +36,23 @@ class Place(NamedTuple):
 
 
 def paper_tables(dataset: Dataset, recipe: str, reference: str = REFERENCE) -> list[Table]:
-    """Tables 1, 2 and 3 for one dataset and recipe, less those in which nothing is published or measured.
+    """Tables 1, 2 and 3 for one dataset and recipe; a table is left out if nothing in it is published or measured.
 
     Args:
-        dataset: with its runs, or with none.
-        recipe: whose runs stand under "Ours".
-        reference: the row that differences are tested against.
+        dataset: dataset with its runs, or with none.
+        recipe: recipe of the runs under "Ours".
+        reference: row that differences are tested against.
 
     Raises:
         KeyError: if the paper has no such row.
     """
-    first = [Place(row["method"], stem_of(row["method"]), row["group"]) for row in read_table("table1_comparison")]
-    first += [Place(f"{label} (ours)", stem, "ours") for label, stem in OWN.items() if dataset.filling(recipe, stem)]
-    second = [Place(row["method"], stem_of(row["method"])) for row in read_table("table2_ablation_acc1")]
+    first = [Place(row["system"], stem_of(row["system"]), row["group"]) for row in read_table("table1_comparison")]
+    first += [
+        Place(f"{label} (ours)", stem, "ours") for label, stem in OWN_ROWS.items() if dataset.filling(recipe, stem)
+    ]
+    second = [Place(row["system"], stem_of(row["system"])) for row in read_table("table2_ablation_acc1")]
     third = [
-        Place(f"{row['method']}, {row['sketch']}", stem_of(row["method"], row["sketch"]), row["method"])
+        Place(f"{row['system']}, {row['sketch']}", stem_of(row["system"], row["sketch"]), row["system"])
         for row in read_table("table3_detail_acc10")
     ]
     tables = (
@@ -76,12 +78,12 @@ def _table(
     others = {stem.partition("/")[2]: r for stem, r in reruns().items() if stem.startswith(f"{dataset.name}/")}
     if not paper and not any(dataset.filling(recipe, place.stem) for place in places):
         return None
-    columns = [Column("", "Method", ("method",), True)]
+    columns = [Column("", "System", ("system",), True)]
     if paper:
         columns += [Column("Paper", ACCURACIES[score][0], (f"paper_{score}",)) for score in scores]
         columns += [Column("Re-runs", ACCURACIES[score][0], (f"rerun_{score}",)) for score in scores]
     for score in scores:
-        keys = (score, *(f"{score}_{figure}" for figure in ("sd", "low", "high", "p")))
+        keys = (score, *(f"{score}_{statistic}" for statistic in ("sd", "low", "high", "p")))
         columns.append(Column("Ours", ACCURACIES[score][0], keys))
     columns.append(Column("Ours", "Seeds", ("seeds", "config_hash")))
 
@@ -108,7 +110,7 @@ def _table(
 
 
 def facts(dataset: Dataset, recipe: str) -> dict[str, object]:
-    """What must be equal for two tables to be compared, and whose runs they show."""
+    """Dataset, recipe and split of the runs in a table; two tables compare only where these are equal."""
     if not dataset.groups:
         return {"dataset": dataset.name}
     result = dataset.groups[0].first
@@ -116,14 +118,14 @@ def facts(dataset: Dataset, recipe: str) -> dict[str, object]:
     return {"dataset": dataset.name, "recipe": recipe, **split}
 
 
-def _published(figures: Published | Rerun | None, names: tuple[str, ...]) -> list[Cell]:
-    """Figures of others; a dash where there is none."""
-    values = [getattr(figures, name, None) for name in names]
+def _published(cell: Published | Rerun | None, scores: tuple[str, ...]) -> list[Cell]:
+    """Scores of others; a dash where there is none."""
+    values = [getattr(cell, score, None) for score in scores]
     return [NOT_PUBLISHED if value is None else plain(value) for value in values]
 
 
 def _ours(group: Group | None, reference: Group | None, scores: tuple[str, ...]) -> list[Cell]:
-    """Our figures; empty where there is no run."""
+    """Our scores; empty where there is no run."""
     if group is None:
         return [EMPTY] * (len(scores) + 1)
     seeds = " ".join(str(run.result.seed) for run in group.runs)
@@ -186,7 +188,7 @@ def _notes(dataset: Dataset, with_paper: bool, others: dict[str, Rerun], referen
             sources[rerun.how].append(label)
         notes += [f"Re-run of {', '.join(labels)}: {how}." for how, labels in sources.items()]
     else:
-        notes.append("The paper has no figures for this dataset.")
+        notes.append("The paper has no scores for this dataset.")
     if dataset.groups:
         notes.append(
             "Ours: mean ± standard deviation over seeds; in brackets the 95 % interval of the mean, by a bootstrap over"

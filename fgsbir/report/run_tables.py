@@ -1,4 +1,4 @@
-"""Tables of our runs alone: what they cost, the region figure and that of drawing in numbers, and every run."""
+"""Tables of our runs alone: costs, the region study, scores while drawing, and every run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fgsbir.report.cells import REGIONS, detail_of, stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import region_curve
 from fgsbir.report.paper_tables import accuracy, chance, facts
-from fgsbir.report.table import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
 from fgsbir.runs.result import Result
+from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
 
 
 def cost_table(dataset: Dataset, recipe: str) -> Table | None:
-    """What each system costs, on full sketches; None without runs."""
+    """Costs of each system on full sketches; None without runs."""
     groups = [g for g in dataset.groups if g.first.recipe == recipe and detail_of(g.stem) == "full"]
     if not groups:
         return None
@@ -52,7 +52,7 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
 
 
 def machines(results: Sequence[Result]) -> tuple[str, str]:
-    """Where runs were tested, and where those that were trained were trained, each in one line."""
+    """The machines of the tests and of the trainings, each in one line."""
     tested = {result.hardware for result in results}
     trained = {result.train_hardware for result in results if result.best_epoch is not None}
     named = sorted(name for name in trained if name is not None)
@@ -129,7 +129,7 @@ def drawing_table(dataset: Dataset, recipe: str) -> Table | None:
     columns = (
         Column("", "System", ("system", "experiment", "config_hash"), True),
         *(
-            Column("", title, (key, *(f"{key}_{figure}" for figure in ("sd", "low", "high"))))
+            Column("", title, (key, *(f"{key}_{statistic}" for statistic in ("sd", "low", "high"))))
             for title, key in (("m@A", "m_a"), ("m@B", "m_b"))
         ),
         Column("", "Seeds", ("seeds",)),
@@ -188,14 +188,14 @@ def every_run(dataset: Dataset) -> Table:
     rows = []
     runs = [run for group in dataset.groups for run in group.runs]
     for run in sorted(runs, key=lambda run: (-run.result.acc1, run.result.experiment, run.result.seed)):
-        result, figures = run.result, summarise(run.ranking.ranks)
+        result, metrics = run.result, summarise(run.ranking.ranks)
         low, high = bootstrap_interval(run.ranking.ranks, run.ranking.target)
-        first = Cell(f"{figures['acc1']:.2f}", (figures["acc1"], low, high), f"[{low:.1f}, {high:.1f}]")
+        first = Cell(f"{metrics['acc1']:.2f}", (metrics["acc1"], low, high), f"[{low:.1f}, {high:.1f}]")
         rows.append(
             (
                 *map(plain, (result.system, result.experiment, result.recipe, result.seed)),
                 first,
-                *_figures(figures),
+                *_metrics(metrics),
                 EMPTY if result.val_acc1 is None else Cell(f"{result.val_acc1:.2f}", (result.val_acc1,)),
                 plain(result.best_epoch),
                 plain(result.config_hash),
@@ -206,7 +206,7 @@ def every_run(dataset: Dataset) -> Table:
     last = (Cell("chance", ("chance",)), *[EMPTY] * 3, Cell(f"{guess['acc1']:.2f}", (guess["acc1"], None, None)))
     split = {name: value for name, value in facts(dataset, "").items() if name != "recipe"}  # of all recipes
     notes = (
-        "Accuracies in percent. The checkpoint tested is the best on val; epochs count from 0. “chance”"
+        "Accuracies and MRR in percent. The checkpoint tested is the best on val; epochs count from 0. “chance”"
         " is computed, not run: the mean score of guessing.",
     )
     return Table(
@@ -214,11 +214,11 @@ def every_run(dataset: Dataset) -> Table:
         f"{dataset.title}: every run",
         split,
         columns,
-        (tuple(rows), ((*last, *_figures(guess), *[EMPTY] * 4),)),
+        (tuple(rows), ((*last, *_metrics(guess), *[EMPTY] * 4),)),
         notes,
     )
 
 
-def _figures(figures: dict[str, float]) -> list[Cell]:
-    forms = {"acc5": ".2f", "acc10": ".2f", "mean_rank": ".2f", "mrr": ".3f"}
-    return [Cell(format(figures[name], form), (figures[name],)) for name, form in forms.items()]
+def _metrics(metrics: dict[str, float]) -> list[Cell]:
+    forms = {"acc5": ".2f", "acc10": ".2f", "mean_rank": ".2f", "mrr": ".2f"}
+    return [Cell(format(metrics[name], form), (metrics[name],)) for name, form in forms.items()]

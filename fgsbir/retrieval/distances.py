@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 
 class VectorEncoding(NamedTuple):
-    """One vector a picture.
+    """One vector an image.
 
     Attributes:
         vector: `(B, D)`.
@@ -22,12 +22,12 @@ class VectorEncoding(NamedTuple):
 
 
 class NodeEncoding(NamedTuple):
-    """A set of nodes a picture, and a vector of the whole picture.
+    """The nodes of each image, and its global embedding.
 
     Attributes:
         nodes: `(B, N, d)`, real nodes first.
         counts: `(B,)`, number of real nodes, at least 1.
-        vector: `(B, D)`; D = 0 for a system that has none.
+        vector: `(B, D)`; D = 0 for a system without one.
     """
 
     nodes: Tensor
@@ -36,11 +36,11 @@ class NodeEncoding(NamedTuple):
 
 
 Encoding = TypeVar("Encoding", VectorEncoding, NodeEncoding)
-"""Any named tuple of tensors whose first axis counts pictures."""
+"""Any named tuple of tensors whose first axis counts images."""
 
 
 def select(encoding: Encoding, index: Tensor) -> Encoding:
-    """The encodings of the pictures at `index (P,)`."""
+    """The encodings of the images at `index (P,)`."""
     return type(encoding)(*(field[index] for field in encoding))
 
 
@@ -50,8 +50,8 @@ def concat(encodings: Sequence[Any]) -> Any:
     for column in zip(*encodings, strict=True):
         parts = list(column)
         if parts[0].ndim == 3:
-            room = max(part.shape[1] for part in parts)
-            parts = [F.pad(part, (0, 0, 0, room - part.shape[1])) for part in parts]
+            longest = max(part.shape[1] for part in parts)
+            parts = [F.pad(part, (0, 0, 0, longest - part.shape[1])) for part in parts]
         fields.append(torch.cat(parts))
     return type(encodings[0])(*fields)
 
@@ -78,6 +78,40 @@ class Distances(NamedTuple):
     match_all: Callable[[Any, Any], Tensor]
 
 
+class Hit(NamedTuple):
+    """A photo that was found.
+
+    Attributes:
+        photo: its name.
+        distance: its distance from the sketch; smaller is nearer.
+    """
+
+    photo: str
+    distance: float
+
+
+def nearest(distances: Tensor, names: Sequence[str], top: int | None = None) -> list[Hit]:
+    """The nearest photos, nearest first; equally near ones in their order.
+
+    Args:
+        distances: distances of G photos from a sketch, `(G,)`, compared in float32.
+        names: the names of the photos.
+        top: number of photos; all by default.
+
+    Raises:
+        ValueError: if a distance is not finite.
+
+    Example:
+        >>> nearest(torch.tensor([2.0, 0.5, 1.0]), ["a", "b", "c"], top=2)
+        [Hit(photo='b', distance=0.5), Hit(photo='c', distance=1.0)]
+    """
+    distances = distances.float()
+    if not distances.isfinite().all():
+        raise ValueError("a distance is not finite")
+    order = distances.argsort(stable=True)[:top].tolist()
+    return [Hit(names[i], float(distances[i])) for i in order]
+
+
 def elementwise_distance(sketches: Any, photos: Any) -> Tensor:
     """Squared Euclidean distances between the `vector (P, D)` of encodings, row by row, `(P,)` float32."""
     apart: Tensor = sketches.vector.float() - photos.vector.float()
@@ -90,7 +124,7 @@ def pairwise_distance(sketches: Any, photos: Any) -> Tensor:
 
 
 VECTOR_DISTANCES = Distances(elementwise_distance, pairwise_distance)
-"""Between the vectors of whole pictures."""
+"""Distances between the vectors of encodings."""
 
 
 def paired_distances(
@@ -112,8 +146,8 @@ def paired_distances(
         progress: show a bar.
     """
     queries, gallery = len(sketches.counts), len(photos.counts)
-    room = int(photos.counts.max()) + 1
-    work = (sketches.counts[:, None] * room + photos.counts[None]).flatten()
+    base = int(photos.counts.max()) + 1
+    work = (sketches.counts[:, None] * base + photos.counts[None]).flatten()
     order = work.argsort(descending=True, stable=True)
     starts = range(0, queries * gallery, chunk)
     parts = []

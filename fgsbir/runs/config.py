@@ -253,16 +253,13 @@ def _named(root: Path | None, dataset: str, name: str, recipe: str, variant: str
     """An experiment by its name: a file of its own, else a system with a dataset and perhaps a variant."""
     root = root or shipped("experiments")
     suffix = "" if recipe == "modern" else f"_{recipe}"
-    systems = root / "systems" / recipe
-    if not systems.is_dir():
-        known = ", ".join(sorted(path.name for path in (root / "systems").glob("*") if path.is_dir()))
-        raise InputError("--recipe", f"there is no '{recipe}' in {root}", f"use one of {known}")
+    known_systems, systems = system_names(root, recipe), root / "systems" / recipe
     if not (root / "datasets" / f"{dataset}.yaml").is_file():
         known = ", ".join(sorted(path.stem for path in (root / "datasets").glob("*.yaml")))
         raise InputError("--dataset", f"there is no '{dataset}' in {root}", f"use one of {known}, or --config FILE")
     own = root / dataset / f"{name}{suffix}.yaml"
     system = name
-    if variant is None and not own.is_file() and not (systems / f"{name}.yaml").is_file():
+    if variant is None and not own.is_file() and name not in known_systems:
         endings = [path.stem for path in (root / "variants").glob("*.yaml") if name.endswith(f"_{path.stem}")]
         if endings:
             variant = max(endings, key=len)
@@ -270,12 +267,12 @@ def _named(root: Path | None, dataset: str, name: str, recipe: str, variant: str
     named = root / dataset / f"{system}{suffix}.yaml"
     if named.is_file():
         config = load_experiment(named)
-    elif (systems / f"{system}.yaml").is_file() and not system.startswith("_"):
+    elif system in known_systems:
         files = (systems / f"{system}.yaml", root / "datasets" / f"{dataset}.yaml")
         config = merged(*map(load_experiment, files))
     else:
-        known = ", ".join(sorted(path.stem for path in systems.glob("[a-z]*.yaml")))
-        raise InputError(f"experiment '{dataset}/{name}{suffix}'", "there is none", f"use one of {known}, or a file")
+        fix = f"use one of {', '.join(known_systems)}, or a file"
+        raise InputError(f"experiment '{dataset}/{name}{suffix}'", "there is none", fix)
     config["experiment"] = f"{dataset}/{system}{suffix}"
     if variant is not None:
         change = load_experiment(root / "variants" / f"{variant}.yaml")
@@ -284,6 +281,23 @@ def _named(root: Path | None, dataset: str, name: str, recipe: str, variant: str
         config = merged(config, change)
         config["experiment"] = f"{dataset}/{system}_{variant}{suffix}"
     return config
+
+
+def system_names(root: Path | None, recipe: str) -> list[str]:
+    """The systems that have a recipe.
+
+    Args:
+        root: folder of all experiments; the shipped ones by default.
+        recipe: e.g. "modern".
+
+    Raises:
+        InputError: if there is no such recipe.
+    """
+    systems = (root or shipped("experiments")) / "systems"
+    if not (systems / recipe).is_dir():
+        known = ", ".join(sorted(path.name for path in systems.glob("*") if path.is_dir()))
+        raise InputError("--recipe", f"there is no '{recipe}' in {systems}", f"use one of {known}")
+    return sorted(path.stem for path in (systems / recipe).glob("[a-z]*.yaml"))
 
 
 @cache

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import fgsbir
+from fgsbir.data.procedural.processes import usable_cores
 
 _PACKAGES = {
     "torch": "torch",
@@ -116,11 +117,6 @@ def is_first_process() -> bool:
     It looks at the variables of torchrun, Lightning and Slurm, for it is asked before there is a trainer.
     """
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"))
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_memory_gib() -> int | None:

@@ -4,38 +4,36 @@ runs/<experiment>/<config hash>-s<seed>/
     config.yaml       the resolved configuration
     env.json          machine, versions, weights
     wandb_id          its name at Weights & Biases, if it is logged there
-    metrics.csv       figures of every epoch
+    metrics.csv       losses and val metrics of every epoch
     checkpoints/      best.ckpt (highest MRR on val), last.ckpt (to resume from)
     ranking.npz       the test ranking
-    thumbnails.npz    small pictures of the test split, for galleries
+    thumbnails.npz    small images of the test split, for galleries
     hierarchy.json    fusion trees of a few pairs
     on_the_fly.npz    ranks while the test sketches are being drawn, where they were measured
     log.txt           what a launcher's processes printed
     .lock             held by the process that works on the run
-    result.json       the figures; written last, so its presence means that the run is done
+    result.json       the test metrics; written last, so its presence means that the run is done
 """
 
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import os
 import secrets
 import shutil
-import sys
-import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import yaml
 
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
+from fgsbir.files import atomic_write, is_locked, load_arrays, locked, save_arrays
 from fgsbir.metrics.on_the_fly import DrawingRanks, load_drawing_ranks, save_drawing_ranks
 from fgsbir.metrics.ranking import Ranking, load_ranking, save_ranking
 from fgsbir.runs.environment import environment
@@ -47,7 +45,7 @@ THUMBNAIL_SIZE = 96
 
 
 class Thumbnails(NamedTuple):
-    """Small pictures of the test split, uint8 RGB.
+    """Small images of the test split, uint8 RGB.
 
     Attributes:
         photos: in gallery order, `(G, 96, 96, 3)`.
@@ -144,57 +142,33 @@ class RunFolder:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the training came to its end, tested or not: figures and then a checkpoint of its last epoch."""
+        """Whether the training came to its end, tested or not: metrics and then a checkpoint of its last epoch."""
         try:
             epochs = self.read_config()["trainer"]["max_epochs"]
-            saved, figures = self.last_checkpoint.stat().st_mtime_ns, self.metrics.stat().st_mtime_ns
-            return saved >= figures and self.read_metrics()[-1]["epoch"] + 1 >= epochs > 0
+            saved, logged = self.last_checkpoint.stat().st_mtime_ns, self.metrics.stat().st_mtime_ns
+            return saved >= logged and self.read_metrics()[-1]["epoch"] + 1 >= epochs > 0
         except (InputError, OSError, LookupError, TypeError):
             return False
 
     @property
     def is_locked(self) -> bool:
-        """Whether a process, other than this one, works on the run."""
-        try:
-            with self._lock_file.open("r+") as file:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
+        """Whether a process works on the run."""
+        return is_locked(self._lock_file)
 
-    def lock(self) -> IO[str]:
-        """Takes the run for this process, and waits while another has it.
-
-        The lock is the operating system's, so it ends with the process however that ends, and is not inherited by
-        loader processes.
-
-        Returns:
-            An open file; the lock is given up when it is closed.
+    def lock(self) -> AbstractContextManager[None]:
+        """Holds the run for this process, and waits while another has it; see `fgsbir.files.locked`.
 
         Raises:
             InputError: if the folder cannot be written or its file system has no locks.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = self._lock_file.open("a+")
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):  # which of them depends on the system
-                print(f"{self.path}: another process works on this run; waiting for it", file=sys.stderr, flush=True)
-                fcntl.lockf(file, fcntl.LOCK_EX)
-        except OSError as error:
-            mend = "use a folder that can be written, on a file system with locks"
-            raise InputError(self.path, f"cannot be locked ({error.strerror or error})", mend) from None
-        return file
+        return locked(self._lock_file)
 
     @property
     def _lock_file(self) -> Path:
         return self.path / ".lock"
 
     def copy_training(self, other: RunFolder) -> None:
-        """Takes over the training of another run, whose system this one tests in another way.
+        """Copies checkpoints and metrics from `other`; the two runs differ only in evaluation.
 
         Raises:
             InputError: if a file cannot be copied.
@@ -205,7 +179,7 @@ class RunFolder:
                     _copy(theirs, self.path / theirs.relative_to(other.path))
 
     def copy_outcome(self, other: RunFolder) -> None:
-        """Takes over what tables are made of from another, finished run: no weights and no pictures.
+        """Copies what tables are made of from `other`, a finished run: no weights and no images.
 
         Raises:
             InputError: if a file cannot be copied.
@@ -216,7 +190,7 @@ class RunFolder:
                 _copy(theirs, self.path / theirs.name)
 
     def write_env(self, weights: Sequence[Mapping[str, Any]] = (), extra: Mapping[str, Any] | None = None) -> None:
-        """Records this machine and process, the pre-trained `weights` and what else is in `extra`.
+        """Records this machine and process, the pretrained `weights`, and what is in `extra`.
 
         Raises:
             InputError: if the file cannot be written.
@@ -241,7 +215,7 @@ class RunFolder:
         _write_json(self.result, result.to_dict())
 
     def read_result(self) -> Result:
-        """The figures.
+        """The test metrics.
 
         Raises:
             InputError: if the run is not finished or its result is damaged.
@@ -290,7 +264,7 @@ class RunFolder:
         return config
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """The logged rows in order; a row holds the figures logged at that step and no others.
+        """The logged rows in order; a row holds what was logged at that step, and nothing else.
 
         Raises:
             InputError: if it is missing or damaged.
@@ -318,7 +292,7 @@ class RunFolder:
         return load_ranking(self.ranking)
 
     def write_thumbnails(self, photos: npt.NDArray[np.uint8], sketches: npt.NDArray[np.uint8]) -> None:
-        """Saves small pictures of the test split.
+        """Saves small images of the test split.
 
         Args:
             photos: in gallery order, `(G, 96, 96, 3)` uint8 RGB.
@@ -330,20 +304,18 @@ class RunFolder:
         """
         thumbnails = Thumbnails(photos, sketches)
         _check_thumbnails(thumbnails)
-        with atomic_write(self.thumbnails) as file:
-            np.savez_compressed(file, allow_pickle=False, **thumbnails._asdict())
+        save_arrays(self.thumbnails, **thumbnails._asdict())
 
     def read_thumbnails(self) -> Thumbnails:
-        """The small pictures.
+        """The small images.
 
         Raises:
             InputError: if they are missing or damaged.
         """
         try:
-            with np.load(self.thumbnails, allow_pickle=False) as archive:
-                thumbnails = Thumbnails(archive["photos"], archive["sketches"])
+            thumbnails = Thumbnails(**load_arrays(self.thumbnails, *Thumbnails._fields))
             _check_thumbnails(thumbnails)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except ValueError as error:
             raise InputError(self.thumbnails, f"no thumbnails ({error})", "test the run again") from None
         return thumbnails
 
@@ -433,6 +405,6 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _check_thumbnails(thumbnails: Thumbnails) -> None:
     """Raises ValueError for another shape or type."""
-    for name, pictures in thumbnails._asdict().items():
-        if pictures.dtype != np.uint8 or pictures.shape[1:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3):
-            raise ValueError(f"{name} must be (N, {THUMBNAIL_SIZE}, {THUMBNAIL_SIZE}, 3) uint8, got {pictures.shape}")
+    for name, images in thumbnails._asdict().items():
+        if images.dtype != np.uint8 or images.shape[1:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3):
+            raise ValueError(f"{name} must be (N, {THUMBNAIL_SIZE}, {THUMBNAIL_SIZE}, 3) uint8, got {images.shape}")

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from jsonargparse import ArgumentError, ArgumentParser
-from torch import nn
+from jsonargparse import ArgumentParser
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
+from fgsbir.data.reading import Reader
 from fgsbir.errors import InputError
 from fgsbir.files import file_digest
 from fgsbir.models.backbone import Backbone
 from fgsbir.runs.folder import RunFolder
 from fgsbir.systems.base import System
+from fgsbir.systems.checkpoint import instantiate, read_checkpoint, restore, retrain
 
 
 def load_run(run: RunFolder) -> tuple[System, SketchPhotoDataModule]:
@@ -28,8 +28,32 @@ def load_run(run: RunFolder) -> tuple[System, SketchPhotoDataModule]:
     """
     system, data = build(run.read_config(), run.config, "train again")
     if any(p.requires_grad for p in system.parameters()):
-        _load(system, run.best_checkpoint)
+        restore(system, read_checkpoint(run.best_checkpoint), run.best_checkpoint)
     return system.eval(), data
+
+
+def load_model(path: str | Path) -> System:
+    """The system of a finished run or of a checkpoint, in evaluation mode on the CPU.
+
+    Neither the dataset nor files of pretrained weights are needed.
+
+    Args:
+        path: a run folder, whose best checkpoint is loaded, or a checkpoint.
+
+    Raises:
+        InputError: if there is no such folder or file, it is damaged, or its system is not of this version.
+
+    Example:
+        `load_model("runs/chair_v2/proposed/0123abcd-s0").rank("drawing.svg", "photos/")`
+    """
+    folder = RunFolder(Path(path))
+    if not folder.path.is_dir():
+        return System.load_from_checkpoint(folder.path)  # type: ignore[type-abstract]
+    if folder.best_checkpoint.exists():
+        return System.load_from_checkpoint(folder.best_checkpoint)  # type: ignore[type-abstract]
+    system, data = load_run(folder)  # one that needs no training
+    system.reader = Reader.of(data)
+    return system
 
 
 def load_backbone(system: System, run: RunFolder) -> None:
@@ -41,56 +65,23 @@ def load_backbone(system: System, run: RunFolder) -> None:
     backbone = getattr(system, "backbone", None)
     if not isinstance(backbone, Backbone):
         raise InputError("backbone_from", f"{system.name} has no backbone of this kind", "use null")
-    _load(backbone, run.best_checkpoint, "backbone.")
+    state, prefix = read_checkpoint(run.best_checkpoint)["state_dict"], "backbone."
+    try:
+        backbone.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    except (TypeError, RuntimeError) as error:
+        problem = f"it does not fit the configuration ({str(error).splitlines()[0]})"
+        raise InputError(run.best_checkpoint, problem, retrain(run.best_checkpoint)) from None
     source = f"{run.path.parent.name}/{run.path.name}"
     backbone.origin = {"source": source, "sha256": file_digest(run.best_checkpoint)}
 
 
-def _load(module: nn.Module, checkpoint: Path, prefix: str = "") -> None:
-    """Loads what a checkpoint has under a prefix."""
-    state = read_checkpoint(checkpoint)["state_dict"]
-    try:
-        module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    except (TypeError, RuntimeError) as error:
-        problem = f"it does not fit the configuration ({str(error).splitlines()[0]})"
-        raise InputError(checkpoint, problem, _mend(checkpoint)) from None
-
-
-def _mend(checkpoint: Path) -> str:
-    # What is trained already is not trained again, so the folder has to go first.
-    return f"copy it here, or delete {checkpoint.parent} and train again"
-
-
-def read_checkpoint(checkpoint: Path, mend: str | None = None) -> dict[str, Any]:
-    """What a checkpoint holds, the weights under `state_dict`.
-
-    Args:
-        checkpoint: the file.
-        mend: what to do where it is missing or damaged; to train again by default.
-
-    Raises:
-        InputError: if it is.
-    """
-    mend = mend or _mend(checkpoint)
-    try:
-        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(checkpoint, "no such file", mend) from None
-    except Exception as error:  # the reader of damaged bytes raises nearly anything
-        problem = f"not a checkpoint, or damaged ({' '.join(str(error).split())[:100]})"
-        raise InputError(checkpoint, problem, mend) from None
-    if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
-        raise InputError(checkpoint, "not a checkpoint, or damaged (no weights in it)", mend)
-    return found
-
-
-def build(config: Mapping[str, Any], where: object, mend: str) -> tuple[System, SketchPhotoDataModule]:
+def build(config: Mapping[str, Any], where: object, fix: str) -> tuple[System, SketchPhotoDataModule]:
     """The system and the data that a configuration describes, new.
 
     Args:
         config: with `model` and `data`; the rest is not read.
-        where: the configuration came from, for errors.
-        mend: what to do about a bad one, likewise.
+        where: origin of the configuration, for errors.
+        fix: what to do about a bad one, for errors.
 
     Raises:
         InputError: if it is not a configuration of this version.
@@ -98,12 +89,5 @@ def build(config: Mapping[str, Any], where: object, mend: str) -> tuple[System, 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(System, "model")
     parser.add_class_arguments(SketchPhotoDataModule, "data")
-    try:
-        objects = parser.instantiate_classes(parser.parse_object({name: config[name] for name in ("model", "data")}))
-    except (ArgumentError, KeyError, ValueError) as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, InputError):  # jsonargparse wraps what a class says of its arguments
-            raise cause from None
-        problem = f"not a configuration of this version ({' '.join(str(error).split())})"
-        raise InputError(where, problem, mend) from None
+    objects = instantiate(parser, {name: config[name] for name in ("model", "data") if name in config}, where, fix)
     return cast(System, objects.model), cast(SketchPhotoDataModule, objects.data)

@@ -17,14 +17,14 @@ from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.metrics.cost import STROKES, measure, peak_memory
+from fgsbir.metrics.cost import STROKES, measure, peak_memory, reset_peak_memory
 from fgsbir.metrics.ranking import Ranking, summarise
 from fgsbir.runs.config import ResolvedRun
 from fgsbir.runs.environment import git_commit, hardware, versions
 from fgsbir.runs.folder import THUMBNAIL_SIZE
-from fgsbir.runs.loading import read_checkpoint
 from fgsbir.runs.result import Result
 from fgsbir.systems.base import System
+from fgsbir.systems.checkpoint import read_checkpoint
 from fgsbir.systems.explanation import Explainable
 
 EXPLAINED = 12
@@ -32,7 +32,7 @@ EXPLAINED = 12
 
 
 class RunRecorder(Callback):
-    """Writes configuration and environment at the start, figures at every epoch, and the result after the test.
+    """Writes configuration and environment at the start, metrics at every epoch, and the result after the test.
 
     Args:
         resolved: the run.
@@ -71,14 +71,14 @@ class RunRecorder(Callback):
         self._since = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Adds the epoch's figures to metrics.csv, in place of those of a later epoch that a resumed run repeats."""
+        """Adds the epoch's metrics to metrics.csv; they replace rows of epochs that a resumed run repeats."""
         self.train_seconds += time.perf_counter() - self._since
         if not trainer.is_global_zero:
             return
         rows = self.run.read_metrics() if self.run.metrics.exists() else []
         rows = [row for row in rows if row["epoch"] < trainer.current_epoch]
-        figures = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, **figures})
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics})
         names = list(dict.fromkeys(name for row in rows for name in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, names)
@@ -86,12 +86,15 @@ class RunRecorder(Callback):
         writer.writerows(rows)
         with atomic_write(self.run.metrics) as file:
             file.write(text.getvalue().encode())
+        if trainer.progress_bar_callback is None:
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            of = f" of {trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
+            print(f"epoch {trainer.current_epoch + 1}{of}: {shown}", flush=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock, and forgets the memory that a training took before."""
         self._since = time.perf_counter()
-        if pl_module.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(pl_module.device)
+        reset_peak_memory(pl_module.device)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves ranking, thumbnails and merge trees, and last the result."""
@@ -118,7 +121,7 @@ class RunRecorder(Callback):
         if isinstance(pl_module, Explainable):
             self.run.write_hierarchy(_explanations(pl_module, pl_module.device, queries, gallery, ranking, order))
         cost = measure(pl_module, data.rendering, STROKES, data.rendering.num_regions)
-        figures: dict[str, Any] = summarise(ranking.ranks)
+        metrics: dict[str, Any] = summarise(ranking.ranks)
         self.run.write_result(
             Result(
                 system=pl_module.name,
@@ -129,7 +132,7 @@ class RunRecorder(Callback):
                 n_test=len(ranking.query_ids),
                 n_gallery=len(ranking.gallery_ids),
                 split_hash=data.records.split_hash("test"),
-                **figures,
+                **metrics,
                 **trained,
                 test_seconds=round(seconds, 3),
                 parameters=sum(p.numel() for p in pl_module.parameters() if p.requires_grad),
@@ -152,7 +155,7 @@ class RunRecorder(Callback):
         if not self.run.best_checkpoint.exists():
             return dict.fromkeys(("val_acc1", "best_epoch", "train_seconds", "train_hardware"))
         epoch = int(read_checkpoint(self.run.best_checkpoint)["epoch"])
-        figures = {row["epoch"]: row for row in self.run.read_metrics()}
+        logged = {row["epoch"]: row for row in self.run.read_metrics()}
         try:
             last = read_checkpoint(self.run.last_checkpoint)
         except InputError:  # the test needs nothing of it
@@ -160,7 +163,7 @@ class RunRecorder(Callback):
         else:
             seconds = last["callbacks"].get(type(self).__qualname__, {}).get("train_seconds")
         return {
-            "val_acc1": figures[epoch]["val/acc1"],
+            "val_acc1": logged[epoch]["val/acc1"],
             "best_epoch": epoch,
             "train_seconds": seconds,
             "train_hardware": hardware(self.run.read_env()) if self.run.env.exists() else None,
@@ -168,8 +171,8 @@ class RunRecorder(Callback):
 
 
 def _thumbnails(dataset: SketchDataset | PhotoDataset) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Small pictures of a whole split, `(N, 96, 96, 3)`."""
-    images = (dataset.picture(i).permute(1, 2, 0).contiguous().numpy() for i in range(len(dataset)))
+    """Small images of a whole split, `(N, 96, 96, 3)`."""
+    images = (dataset.image(i).permute(1, 2, 0).contiguous().numpy() for i in range(len(dataset)))
     size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
     return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
 
@@ -190,7 +193,7 @@ def _explanations(
         for q in chosen:
             record, target = queries.sketches[order[q]], int(ranking.target[q])
             sketch, photo = queries[order[q]], gallery[target]
-            explanation = system.explain_pictures(_batch_of_one(sketch, device), _batch_of_one(photo, device))[0]
+            explanation = system.explain_images(_batch_of_one(sketch, device), _batch_of_one(photo, device))[0]
             shown = record.sketch.grouped(queries.rendering.max_strokes)
             out.append(
                 {

@@ -1,4 +1,4 @@
-"""The metrics of a finished run."""
+"""The result of a finished run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of a finished run.
+    """Metrics of a finished run, and what they were measured on.
 
     Attributes:
         system: e.g. "proposed".
@@ -25,7 +25,7 @@ class Result:
         acc5: percent.
         acc10: percent.
         mean_rank: from 1.
-        mrr: mean reciprocal rank, in (0, 1].
+        mrr: mean reciprocal rank, percent.
         val_acc1: of the checkpoint tested, percent; None if it was not validated.
         best_epoch: of the checkpoint tested, from 0; None if it was not trained here.
         train_seconds: wall time; None if it was not trained here.
@@ -77,7 +77,7 @@ class Result:
     train_hardware: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures by name, in the order above."""
+        """The attributes by name, in the order above."""
         return asdict(self)
 
     @classmethod
@@ -87,6 +87,8 @@ class Result:
         Raises:
             ValueError: naming the figure that is missing or of the wrong type.
         """
+        if str(dict(data.get("versions") or {}).get("fgsbir")) == "0.1.0" and isinstance(data.get("mrr"), float):
+            data = {**data, "mrr": 100 * data["mrr"]}  # it was in (0, 1] then
         hints = get_type_hints(cls)
         for field in fields(cls):
             if field.name not in data:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ COLUMNS = {
     "acc5": ".2f",
     "acc10": ".2f",
     "mean_rank": ".2f",
-    "mrr": ".4f",
+    "mrr": ".2f",
     "val_acc1": ".2f",
     "best_epoch": "d",
     "train_seconds": ".1f",
@@ -47,11 +48,13 @@ COLUMNS = {
     "versions": "s",
     "train_hardware": "s",
 }
-"""Columns in order, each with the format of its values; a value that is not known (None) is an empty field."""
+"""Columns in order, each with the format of its values; an unknown value (None) is an empty field."""
 
 _LATER = tuple(COLUMNS)[tuple(COLUMNS).index("finished") + 1 :]
-"""Columns that came later: an older table has the first of them, or none."""
+"""Columns of later versions: an older table has the first of them, or none."""
 _OPTIONAL = frozenset({"val_acc1", "best_epoch", "train_seconds", "commit", "torch", *_LATER})
+_FRACTION = re.compile(r"[01]\.\d{4}")
+"""How version 0.1.0 wrote the mean reciprocal rank; it has been in percent, with two decimals, since."""
 _READ = {"s": str, "d": int, "f": float}
 
 
@@ -102,7 +105,7 @@ def read_runs_csv(path: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"cannot be read ({error})", "check the path or write it again") from None
     if header != list(COLUMNS)[: len(header)] or len(header) < len(COLUMNS) - len(_LATER):
-        raise InputError(path, "its columns are not those of a table of runs", "delete it and write it again")
+        raise InputError(path, "not a table of runs (other columns)", "delete it and write it again")
     rows = []
     for number, line in enumerate(lines, start=2):
         try:
@@ -114,6 +117,8 @@ def read_runs_csv(path: Path) -> list[Row]:
 
 
 def _parse(name: str, spec: str, text: str) -> str | int | float | None:
+    if name == "mrr" and _FRACTION.fullmatch(text):
+        return round(100 * float(text), 2)
     return None if not text and name in _OPTIONAL else _READ[spec[-1]](text)
 
 

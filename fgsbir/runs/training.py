@@ -27,10 +27,11 @@ from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.errors import InputError
 from fgsbir.runs.config import Config, ResolvedRun
 from fgsbir.runs.environment import is_first_process
-from fgsbir.runs.loading import load_backbone, read_checkpoint
+from fgsbir.runs.loading import load_backbone
 from fgsbir.runs.recorder import RunRecorder
 from fgsbir.runs.wandb_logger import WandbOptions, close_run, log_test, open_run
 from fgsbir.systems.base import System
+from fgsbir.systems.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
     from wandb import Run

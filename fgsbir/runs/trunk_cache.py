@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
-from fgsbir.data.features import PictureFeatures, SplitFeatures, is_whole, write_features
+from fgsbir.data.features import ImageFeatures, SplitFeatures, is_whole, write_features
 from fgsbir.errors import InputError
+from fgsbir.files import cache_root, require_writable
 from fgsbir.models.backbone import Backbone, state_digest
-from fgsbir.regions.cache import cache_root, require_writable
 from fgsbir.sketch.strokes import VectorSketch
 
 BATCH = 32
-"""Pictures that go through the trunk at once."""
+"""Images that go through the trunk at once."""
 
 _SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
 
@@ -33,7 +33,7 @@ _SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "pr
 class TrunkCache(Callback):
     """Keeps the features of the backbone's frozen trunk on disk, so that only what is above it is computed in training.
 
-    Files are keyed by the trunk, the rendering and the pictures, so no entry is ever stale. They hold float16,
+    Files are keyed by the trunk, the rendering and the images, so no entry is ever stale. They hold float16,
     which changes losses by about a thousandth.
 
     Args:
@@ -60,7 +60,7 @@ class TrunkCache(Callback):
             )
         for name, strength in asdict(data.augmentation).items():
             if name != "flip" and strength:
-                problem = f"{strength} changes pictures whose features are cached"
+                problem = f"{strength} changes images whose features are cached"
                 raise InputError(f"data.augmentation.{name}", problem, "use 0, or remove TrunkCache")
         self._trunk = {key: value.detach().cpu().clone() for key, value in backbone.trunk.state_dict().items()}
         data.features = {split: self._features(trainer, backbone, data, split) for split in _SPLITS[stage]}
@@ -83,7 +83,7 @@ class TrunkCache(Callback):
             )
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Data and backbone deal in pictures again."""
+        """Data and backbone exchange images again."""
         backbone, data = getattr(pl_module, "backbone", None), getattr(trainer, "datamodule", None)
         if isinstance(backbone, Backbone) and isinstance(data, SketchPhotoDataModule):
             data.features = {}
@@ -105,42 +105,40 @@ class TrunkCache(Callback):
         )
         folder = self.root / hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
-        def kept(kind: str, pictures: SketchDataset | PhotoDataset) -> PictureFeatures:
+        def kept(kind: str, items: SketchDataset | PhotoDataset) -> ImageFeatures:
             plain, flipped = folder / f"{kind}-{split}.npy", folder / f"{kind}-{split}-flipped.npy"
-            self._keep(trainer, backbone, pictures, plain, mirror=False)
+            self._keep(trainer, backbone, items, plain, mirror=False)
             if split != "train" or not data.augmentation.flip:
-                return PictureFeatures(plain)
-            self._keep(trainer, backbone, pictures, flipped, mirror=True)
-            return PictureFeatures(plain, flipped)
+                return ImageFeatures(plain)
+            self._keep(trainer, backbone, items, flipped, mirror=True)
+            return ImageFeatures(plain, flipped)
 
         return SplitFeatures(kept("sketch", queries), kept("photo", gallery))
 
     def _keep(
-        self, trainer: Trainer, backbone: Backbone, pictures: SketchDataset | PhotoDataset, path: Path, mirror: bool
+        self, trainer: Trainer, backbone: Backbone, items: SketchDataset | PhotoDataset, path: Path, mirror: bool
     ) -> None:
-        """Writes the features of all pictures, if `path` does not hold them; one process a machine does it."""
+        """Writes the features of all images, if `path` does not hold them; one process a machine does it."""
         if trainer.local_rank == 0 and not is_whole(path):
             require_writable(path.parent)
             starts = tqdm(
-                range(0, len(pictures), BATCH),
+                range(0, len(items), BATCH),
                 desc=f"Features of {path.stem}",
                 leave=False,
                 disable=trainer.progress_bar_callback is None,
             )
-            write_features(
-                path, _batches(backbone.to(trainer.strategy.root_device), pictures, mirror, starts), len(pictures)
-            )
+            write_features(path, _batches(backbone.to(trainer.strategy.root_device), items, mirror, starts), len(items))
         trainer.strategy.barrier("trunk_cache")
 
 
 @torch.no_grad()
 def _batches(
-    backbone: Backbone, pictures: SketchDataset | PhotoDataset, mirror: bool, starts: Iterable[int]
+    backbone: Backbone, items: SketchDataset | PhotoDataset, mirror: bool, starts: Iterable[int]
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """The trunk's maps of pictures, batch by batch."""
+    """The trunk's maps of images, batch by batch."""
     for start in starts:
-        places = range(start, min(start + BATCH, len(pictures)))
-        images = torch.stack([pictures.picture(i, mirror) for i in places])
+        indices = range(start, min(start + BATCH, len(items)))
+        images = torch.stack([items.image(i, mirror) for i in indices])
         yield backbone.trunk_features(images.to(backbone.mean.device)).float().cpu().numpy()
 
 

@@ -116,24 +116,27 @@ def log_test(run: Run, folder: RunFolder) -> None:
     """
     import wandb
 
-    from fgsbir.visualization.grids import hierarchy_pages, retrieval_grid  # draws pages: training waits for none of it
+    # Imported late: drawing needs PIL and jinja2, for which no training should wait.
+    from fgsbir.visualization.grids import retrieval_grid
+    from fgsbir.visualization.trees import hierarchy_page, stored_hierarchies
 
     result, ranking, thumbnails = folder.read_result(), folder.read_ranking(), folder.read_thumbnails()
-    figures = {name: value for name, value in result.to_dict().items() if isinstance(value, str | int | float)}
+    scores = {name: value for name, value in result.to_dict().items() if isinstance(value, str | int | float)}
     ranks = wandb.Table(columns=["query", "photo", "rank", "nearest"])
     for query, target, rank, top in zip(ranking.query_ids, ranking.target, ranking.ranks, ranking.top, strict=True):
         ranks.add_data(str(query), str(ranking.gallery_ids[target]), int(rank), str(ranking.gallery_ids[top[0]]))
     logged: dict[str, Any] = {
-        "test/result": wandb.Table(columns=list(figures), data=[list(figures.values())]),
+        "test/result": wandb.Table(columns=list(scores), data=[list(scores.values())]),
         "test/ranks": ranks,
         "test/retrieval": wandb.Image(
             retrieval_grid(ranking, *thumbnails), caption="sketch, its photo, nearest photos; the true one is framed"
         ),
     }
     if folder.hierarchy.exists():
-        logged["test/hierarchy"] = [wandb.Html(page) for page in hierarchy_pages(folder)]
+        views = stored_hierarchies(folder.read_hierarchy(), ranking, thumbnails.photos, "h")
+        logged["test/hierarchy"] = [wandb.Html(hierarchy_page(view)) for view in views]
     run.log(logged)
-    run.summary.update({f"test/{name}": figures[name] for name in SCORES})
+    run.summary.update({f"test/{name}": scores[name] for name in SCORES})
 
 
 def close_run(failed: bool) -> None:

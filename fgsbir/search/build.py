@@ -1,33 +1,31 @@
-"""Fills an index with the photos of a folder or of a dataset's split."""
+"""Adds the photos of a folder or of a dataset's split to an index."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from fgsbir.data.datasets.folder import PHOTO_SUFFIXES, listed
 from fgsbir.data.records import SPLITS, PhotoRecord
 from fgsbir.data.sample import stacked
 from fgsbir.errors import InputError
 from fgsbir.search.distil import read_head
 from fgsbir.search.index import IndexWriter, Precision
-from fgsbir.search.model import PhotoReader, Run
+from fgsbir.search.model import LoadedModel, PhotoReader
 
 BATCH = 64
-"""Photos that are encoded and committed at a time: so many are encoded again after an interruption, at most."""
+"""Photos encoded and committed at a time, and so the most that are encoded again after an interruption."""
 
 
 class Added(NamedTuple):
     """What became of the photos.
 
     Attributes:
-        new: encoded, those that had changed included.
-        unchanged: that the index had already.
-        broken: that could not be read.
+        new: number of photos encoded, changed ones included.
+        unchanged: number of photos that the index had already.
+        broken: an error for each photo that could not be read.
     """
 
     new: int
@@ -35,58 +33,42 @@ class Added(NamedTuple):
     broken: list[InputError]
 
 
-def folder_photos(folder: Path) -> list[PhotoRecord]:
-    """The photos in a folder and those below it; their ids are their paths in it.
-
-    Raises:
-        InputError: if there is no such folder, or no photo in it.
-    """
-    kinds = ", ".join(PHOTO_SUFFIXES)
-    files = [path for path in listed(folder, "name a folder of photos") if path.suffix.lower() in PHOTO_SUFFIXES]
-    if not files:
-        raise InputError(folder, f"it holds no photos ({kinds})", "name a folder of photos")
-    return [PhotoRecord(path.relative_to(folder).as_posix(), "", path) for path in files]
-
-
-def split_photos(run: Run, split: str) -> tuple[list[PhotoRecord], PhotoReader]:
-    """The photos of a split of the run's dataset, read as the run's test reads them.
+def split_photos(model: LoadedModel, split: str) -> tuple[list[PhotoRecord], PhotoReader]:
+    """The photos of a split of the model's dataset, with a reader that reads them as the run's test does.
 
     Raises:
         InputError: if there is no such split, or the dataset's files are missing.
     """
     if split not in SPLITS:
         raise InputError("--split", f"'{split}' is unknown", f"use one of {', '.join(SPLITS)}")
-    run.data.setup("test")
-    gallery = run.data.gallery(split)
-    return list(gallery.photos), PhotoReader(run, gallery.boxes)
+    model.data.setup("test")
+    gallery = model.data.gallery(split)
+    return list(gallery.photos), PhotoReader(model, gallery.boxes)
 
 
 def add_photos(
     writer: IndexWriter,
-    run: Run,
+    model: LoadedModel,
     records: Sequence[PhotoRecord],
     reader: PhotoReader,
     precision: Precision = "float32",
-    progress: bool = True,
 ) -> Added:
-    """Encodes the photos that an index does not have as they are now, and adds them batch by batch.
+    """Encodes new and changed photos and adds them batch by batch; prints a line for each broken one.
 
     Args:
-        writer: of the index.
-        run: that encodes them.
-        records: the photos.
-        reader: that reads them.
-        precision: of nodes and maps in an index that is empty.
-        progress: show a bar on a terminal, and a line for each broken photo.
+        writer: writer of the index.
+        model: model that encodes the photos.
+        records: photos to add.
+        reader: reader of the photos.
+        precision: precision of nodes and maps in an empty index; an index with photos keeps its own.
     """
     new, unchanged, broken = 0, 0, []
     head = read_head(writer.folder, writer.manifest.fields)
-    with tqdm(records, "Encoding", unit="photo", disable=None if progress else True) as bar:
+    with tqdm(records, "Encoding", unit="photo", disable=None) as bar:
 
         def warn(error: InputError) -> None:
             broken.append(error)
-            if progress:
-                bar.write(f"left out: {error}")
+            bar.write(f"left out: {error}")
 
         def changed() -> Iterator[tuple[PhotoRecord, str]]:
             nonlocal unchanged
@@ -104,17 +86,18 @@ def add_photos(
 
         pending = changed()
         while batch := list(islice(pending, BATCH)):
-            read = reader.read(batch)
-            for result in read:
+            usable = []
+            for result in reader.read(batch):
                 if isinstance(result, InputError):
                     warn(result)
-            usable = [result for result in read if not isinstance(result, InputError)]
+                else:
+                    usable.append(result)
             if usable:
                 photos, samples = zip(*usable, strict=True)
-                fields = run.encode_photos(stacked(samples), precision)
+                fields = model.encode_photos(stacked(samples), precision)
                 if head is not None:
                     fields[head.name] = head.photos(fields["nodes"], fields["counts"])
-                if writer.manifest.rows:  # its precision is that of its first photos
+                if writer.manifest.rows:
                     fields = {k: rows.astype(writer.manifest.fields[k].dtype) for k, rows in fields.items()}
                 writer.add(photos, fields)
                 new += len(photos)

@@ -1,4 +1,4 @@
-"""The first stage: the photos whose vectors are nearest to that of a drawing, by FAISS or by Qdrant."""
+"""The first stage of a search: the photos whose vectors are nearest to the sketch's, by FAISS or by Qdrant."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import numpy.typing as npt
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.search.index import DISTILLED, LISTS, IntArray, PhotoIndex
+from fgsbir.search.index import DISTILLED, LISTS, IntArray, PhotoIndex, spread
 
-BACKEND_HELP = "faiss; qdrant, in a folder of the index; or the URL of a Qdrant server; default: faiss"
+BACKEND_HELP = "first stage: faiss, qdrant (in a folder of the index), or the URL of a Qdrant server; default: faiss"
 INSTALL = "install it: pip install 'fgsbir[search]'"
 
 FLAT_LIMIT = 50_000
-"""So many vectors are all compared; beyond, those of the nearest lists."""
+"""Most photos that are searched exactly; larger indexes are searched by inverted lists."""
 PROBES = 16
-"""Lists that are searched."""
-_BLOCK = 8192  # vectors handed over at a time
+"""Inverted lists searched for a query."""
+_BLOCK = 8192  # vectors added at a time
 
 
 class FirstStage(ABC):
-    """Vectors by the rows of an index."""
+    """Nearest-neighbour search over the vectors of an index; results are rows of the index."""
 
     @abstractmethod
     def sync(self, index: PhotoIndex) -> None:
-        """Takes in photos that were added to the index and lets go those that were removed; keeps that for the next."""
+        """Adds and removes vectors until they are those of the index, and stores the result."""
 
-    def require(self, index: PhotoIndex) -> None:  # noqa: B027 (most have nothing to check)
-        """Refuses to search where vectors are missing.
+    def require_complete(self, index: PhotoIndex) -> None:  # noqa: B027 (FAISS has nothing to check)
+        """Refuses to search while vectors are missing.
 
         Raises:
             InputError: if photos were added since the last `sync`.
@@ -41,19 +41,19 @@ class FirstStage(ABC):
 
     @abstractmethod
     def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
-        """Rows of the vectors nearest to `vector (D,)`, nearest first, at most `count`."""
+        """The rows of the at most `count` vectors nearest to `vector` `(D,)`, nearest first."""
 
 
 def open_first_stage(index: PhotoIndex, backend: str) -> FirstStage:
     """The first stage of an index.
 
     Args:
-        index: the photos.
-        backend: "faiss"; "qdrant" for a Qdrant collection in the index's folder, which one process can use; or the URL
+        index: index to search.
+        backend: "faiss"; "qdrant" for a Qdrant collection in the index's folder, for one process at a time; or the URL
             of a Qdrant server.
 
     Raises:
-        InputError: if there is no such backend, its package is not installed, or the server does not answer.
+        InputError: if the backend is unknown, its package is not installed, or the server does not answer.
     """
     if backend == "faiss":
         return Faiss(index)
@@ -65,12 +65,12 @@ def open_first_stage(index: PhotoIndex, backend: str) -> FirstStage:
 
 
 class Faiss(FirstStage):
-    """FAISS in this process: exact up to `FLAT_LIMIT` photos, beyond that inverted lists, which are kept in a file.
+    """FAISS in this process: exact up to `flat_limit` photos, inverted lists in a file beyond.
 
-    Lists hold a byte for each number of a vector; the second stage ranks by the vectors as they are.
+    The lists quantise vectors to 8 bits a number; the second stage uses the exact vectors.
 
     Args:
-        index: the photos.
+        index: index to search.
         flat_limit: see `FLAT_LIMIT`.
         probes: see `PROBES`.
 
@@ -88,27 +88,23 @@ class Faiss(FirstStage):
         self._index = self._current(index)
 
     def _current(self, index: PhotoIndex) -> Any:
-        """The vectors of all photos; lists from their file where it fits, with what has changed since."""
-        vectors, rows = index.vectors(), index.rows()
-        assert vectors is not None
+        """A FAISS index of all photos; lists come from their file if it fits, brought up to date."""
+        vectors, rows = _vectors(index), index.rows()
         if len(rows) <= self.flat_limit:
             found = self.faiss.IndexIDMap2(self.faiss.IndexFlatL2(vectors.shape[1]))
         else:
-            found = self._kept(vectors.shape[1], len(rows))
-            if found is None:
-                found = self._trained(vectors, rows)
+            found = self._stored(vectors.shape[1], len(rows)) or self._trained(vectors, rows)
             found.nprobe = self.probes
             held = _held(self.faiss, found)
-            gone = np.setdiff1d(held, rows)
-            if len(gone):
+            if len(gone := np.setdiff1d(held, rows)):
                 found.remove_ids(gone)
             rows = np.setdiff1d(rows, held)
         for some in _blocks(rows):
             found.add_with_ids(np.ascontiguousarray(vectors[some]), some)
         return found
 
-    def _kept(self, dim: int, photos: int) -> Any:
-        """The lists in the file; None if it is missing or damaged, or made when the index was of another size."""
+    def _stored(self, dim: int, photos: int) -> Any:
+        """The lists in the file; None if it is missing or damaged, or was made for a much smaller or larger index."""
         try:
             found = self.faiss.read_index(str(self.path))
         except RuntimeError:
@@ -118,16 +114,15 @@ class Faiss(FirstStage):
 
     def _trained(self, vectors: npt.NDArray[np.float32], rows: IntArray) -> Any:
         """Empty lists, their centres learnt from a sample."""
-        lists = _lists(len(rows))
-        dim = vectors.shape[1]
+        lists, dim = _lists(len(rows)), vectors.shape[1]
         kind = self.faiss.ScalarQuantizer.QT_8bit
         found = self.faiss.IndexIVFScalarQuantizer(self.faiss.IndexFlatL2(dim), dim, lists, kind)
-        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), 64 * lists)).astype(np.int64)]
+        sample = rows[spread(len(rows), 64 * lists)]
         found.train(np.ascontiguousarray(vectors[sample]))
         return found
 
     def sync(self, index: PhotoIndex) -> None:
-        """Keeps the lists in their file."""
+        """Writes the lists to their file; removes the file if there are none."""
         self._index = self._current(index)
         if isinstance(self._index, self.faiss.IndexIVFScalarQuantizer):
             with atomic_write(self.path) as file:
@@ -136,14 +131,14 @@ class Faiss(FirstStage):
             self.path.unlink(missing_ok=True)
 
     def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
-        """Rows, nearest first."""
+        """See `FirstStage.nearest`."""
         _, rows = self._index.search(np.ascontiguousarray(vector[None]), min(count, self._index.ntotal))
         found: IntArray = rows[0][rows[0] >= 0]
         return found
 
 
 def _lists(photos: int) -> int:
-    """How many inverted lists so many vectors have."""
+    """The number of inverted lists for this many photos."""
     return round(math.sqrt(photos))
 
 
@@ -154,20 +149,27 @@ def _held(faiss: Any, found: Any) -> IntArray:
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
+def _vectors(index: PhotoIndex) -> npt.NDArray[np.float32]:
+    """The vectors of all rows; an index without vectors has no first stage."""
+    vectors = index.vectors()
+    assert vectors is not None
+    return vectors
+
+
 def _blocks(rows: IntArray) -> Iterator[IntArray]:
     for start in range(0, len(rows), _BLOCK):
         yield rows[start : start + _BLOCK]
 
 
 class Qdrant(FirstStage):
-    """A collection of a Qdrant server, which several processes and machines share, or one in a folder for tests.
+    """A Qdrant collection, on a server that several processes and machines share, or in a folder of the index.
 
-    Points are numbered as rows and carry the photo's id. Writing (`fgsbir index`) fills the collection, searching only
-    reads it. A key for the server is read from `QDRANT_API_KEY`.
+    The id of a point is its row, and its payload the photo's id. `fgsbir index` fills the collection; searches only
+    read it. The server's key is read from `QDRANT_API_KEY`.
 
     Args:
-        index: the photos.
-        url: of the server; None for the folder `qdrant` of the index.
+        index: index to search.
+        url: URL of the server; None for the folder `qdrant` of the index.
 
     Raises:
         InputError: if the client is not installed or the server does not answer.
@@ -177,11 +179,11 @@ class Qdrant(FirstStage):
         try:
             from qdrant_client import QdrantClient, models
         except ImportError:
-            raise InputError("--backend qdrant", "its client is not installed", INSTALL) from None
+            raise InputError("--backend qdrant", "qdrant-client is not installed", INSTALL) from None
         self.models, self.where = models, url or str(index.folder / "qdrant")
         field = index.vector_field or ""
         self.collection = f"fgsbir-{index.manifest.name}"
-        if field.startswith(DISTILLED):  # other vectors than those of another head
+        if field.startswith(DISTILLED):  # every head has vectors of its own
             self.collection += f"-{field}"
         try:
             if url is None:
@@ -191,29 +193,27 @@ class Qdrant(FirstStage):
                     url=url, api_key=os.environ.get("QDRANT_API_KEY"), timeout=30, check_compatibility=False
                 )
             self.client.collection_exists(self.collection)
-        except Exception as error:  # whatever httpx, grpc or the server's answer raise
-            mend = "start the server, or check the URL and QDRANT_API_KEY"
-            raise InputError(self.where, f"Qdrant cannot be used ({str(error).splitlines()[0]})", mend) from None
+        except Exception as error:  # httpx, grpc and the server's answer raise many kinds
+            fix = "start the server, or check the URL and QDRANT_API_KEY"
+            raise InputError(self.where, f"Qdrant cannot be used ({str(error).splitlines()[0]})", fix) from None
 
-    def require(self, index: PhotoIndex) -> None:
-        """Refuses to search in a collection that lacks photos: rows are added in order, so the last one tells."""
+    def require_complete(self, index: PhotoIndex) -> None:
+        """Refuses to search a collection that lacks photos. Rows are added in order, so only the last is looked for."""
         last = int(index.rows()[-1])
-        there = self.client.collection_exists(self.collection)
-        if not there or not self.client.retrieve(self.collection, [last], with_payload=False):
+        exists = self.client.collection_exists(self.collection)
+        if not exists or not self.client.retrieve(self.collection, [last], with_payload=False):
             problem = f"the collection {self.collection} lacks photos of this index"
             raise InputError(self.where, problem, "fill it: fgsbir index --out INDEX, with this --backend")
 
     def sync(self, index: PhotoIndex) -> None:
-        """Adds and deletes points until the collection has those of the index."""
-        vectors = index.vectors()
-        assert vectors is not None
+        """Creates the collection if it is missing, then adds and deletes points."""
+        vectors = _vectors(index)
         if not self.client.collection_exists(self.collection):
             size = self.models.VectorParams(size=vectors.shape[1], distance=self.models.Distance.EUCLID)
             self.client.create_collection(self.collection, vectors_config=size)
         rows, held = index.rows(), self._rows()
         ids = {stored.row: photo for photo, stored in index.photos.items()}
-        gone = np.setdiff1d(held, rows).tolist()
-        if gone:
+        if gone := np.setdiff1d(held, rows).tolist():
             self.client.delete(self.collection, self.models.PointIdsList(points=gone))
         for some in _blocks(np.setdiff1d(rows, held)):
             points = [
@@ -223,7 +223,7 @@ class Qdrant(FirstStage):
             self.client.upload_points(self.collection, points, wait=True)
 
     def _rows(self) -> IntArray:
-        """The rows that are there."""
+        """The rows in the collection."""
         rows: list[int] = []
         after: Any = None
         while True:
@@ -235,6 +235,6 @@ class Qdrant(FirstStage):
                 return np.array(rows, dtype=np.int64)
 
     def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
-        """Rows, nearest first."""
+        """See `FirstStage.nearest`."""
         answer = self.client.query_points(self.collection, vector.tolist(), limit=count, with_payload=False)
         return np.array([int(point.id) for point in answer.points], dtype=np.int64)

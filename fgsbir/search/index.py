@@ -1,15 +1,12 @@
-"""The photos of an index on disk: rows in files that only grow, and a manifest that says how far they count.
+"""The files of an index: encoded photos in append-only files, and a manifest that says how many bytes of each count.
 
-A folder holds `manifest.json`, the log `photos.jsonl`, one file of fixed-size rows for each field of the encoding and
-for the region boxes, and thumbnails. A writer adds to the ends of the files, makes the disk keep that, and then
-replaces the manifest. What stands behind the sizes that the manifest names was never committed: readers do not see it,
-and the next writer cuts it off.
+A folder holds `manifest.json`, the log `photos.jsonl`, thumbnails, and one file of fixed-size rows for the region boxes
+and for each field of the encodings. A writer appends to the files, syncs them to disk, and then replaces the manifest.
+Bytes beyond the sizes in the manifest were never committed: readers ignore them, and the next writer cuts them off.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import math
 import mmap
@@ -19,7 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -27,30 +23,30 @@ import numpy.typing as npt
 
 from fgsbir import __version__
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write
+from fgsbir.files import atomic_write, locked
 
 FORMAT = 1
 MANIFEST, LOG, THUMBNAILS, LISTS = "manifest.json", "photos.jsonl", "thumbnails.bin", "lists.faiss"
 BOXES = "boxes"
 DISTILLED = "distilled_"
-"""The field of distilled vectors begins so."""
-ANEW = "restore it, or build the index anew in another folder"
+"""Prefix of the field of distilled vectors."""
+REBUILD = "restore it, or build a new index in another folder"
 
 IntArray = npt.NDArray[np.int64]
 Precision = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
-class Model:
-    """What encoded the photos.
+class ModelRecord:
+    """The identity of the model that encoded the photos.
 
     Attributes:
-        run: its folder.
-        experiment: that it ran.
-        system: its name.
-        checkpoint: SHA-256 of its weights.
+        run: run folder.
+        experiment: name of its experiment.
+        system: name of its system.
+        checkpoint: SHA-256 of its checkpoint.
         settings: SHA-256 of the settings of model and rendering.
-        global_weight: share of the vectors' distance in that of a pair; None for a system that does not mix two.
+        global_weight: share of the global embeddings in a distance; None for a system without this setting.
     """
 
     run: str
@@ -60,44 +56,44 @@ class Model:
     settings: str
     global_weight: float | None
 
-    def require_same(self, other: Model, folder: Path) -> None:
-        """Refuses another model.
+    def require_same(self, other: ModelRecord, folder: Path) -> None:
+        """Refuses another model. Folder and name of the run may differ.
 
         Raises:
-            InputError: if weights or settings differ; where the run is, and what it is called, does not matter.
+            InputError: if weights or settings differ.
         """
         if (self.checkpoint, self.settings) != (other.checkpoint, other.settings):
             raise InputError(
                 folder,
                 f"the index was made by another model ({self.experiment} in {self.run}, checkpoint "
                 f"{self.checkpoint[:8]}) than {other.experiment} in {other.run}, checkpoint {other.checkpoint[:8]}",
-                "use that run, or build an index in another folder",
+                "use that run, or build a new index in another folder",
             )
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of the encodings: `shape` of a photo's row, and the type of its numbers on disk."""
+    """One field of the encodings: shape of a photo's row, and NumPy type of its numbers on disk."""
 
     shape: tuple[int, ...]
     dtype: str
 
     @property
-    def bytes(self) -> int:
-        """Of a row."""
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Which share of the exhaustive ranking's top 10 the first stage finds, by the number of its candidates.
+    """Recall of the exhaustive top 10 by the first stage, by its number of candidates.
 
     Attributes:
-        photos: in the index when it was measured.
-        queries: that were asked.
-        backend: of the first stage.
+        photos: number of photos when it was measured.
+        queries: number of queries.
+        backend: backend of the first stage.
         depths: numbers of candidates, rising.
-        shares: found within each, in [0, 1].
+        shares: recall at each depth, in [0, 1].
     """
 
     photos: int
@@ -107,16 +103,16 @@ class Recall:
     shares: tuple[float, ...]
 
     def depth_for(self, recall: float, photos: int) -> int:
-        """The fewest candidates that were measured to reach a recall, more in proportion where photos were added.
+        """The smallest measured depth that reaches a recall, scaled up if the index has grown to `photos` since.
 
         Raises:
-            InputError: if none do.
+            InputError: if no depth does.
         """
         for depth, share in zip(self.depths, self.shares, strict=True):
             if share >= recall:
                 return math.ceil(depth * max(1.0, photos / self.photos))
         best = max(self.shares, default=0.0)
-        raise InputError("--recall", f"{recall} was not reached, only {best:.4f}", "ask for less, or give --depth")
+        raise InputError("--recall", f"{recall} was not reached, only {best:.4f}", "lower it, or give --depth")
 
 
 @dataclass(frozen=True)
@@ -124,23 +120,23 @@ class Manifest:
     """The facts of an index.
 
     Attributes:
-        format: of the files.
-        version: of fgsbir.
-        name: made up when the index was made; that of its collection in a vector database.
-        model: that encoded the photos.
-        margin: free space about the ink of the sketches that the model knows, in frame units; None where they lie
-            freely.
-        fields: of an encoding, in order, and the boxes.
-        rows: written, those of removed photos included.
-        log_bytes: of the log.
-        thumbnail_bytes: of the thumbnails.
-        recall: of the first stage, where it was measured.
+        format: version of the file format.
+        version: version of fgsbir that wrote it.
+        name: random name of the index, used for its collection in a vector database.
+        model: model that encoded the photos.
+        margin: margin around the ink of the sketches that the model was trained on, in frame units; None if their
+            placement varies.
+        fields: fields of an encoding, in order, and the boxes.
+        rows: number of rows, those of removed photos included.
+        log_bytes: committed size of the log.
+        thumbnail_bytes: committed size of the thumbnails.
+        recall: recall of the first stage; None if not measured.
     """
 
     format: int
     version: str
     name: str
-    model: Model
+    model: ModelRecord
     margin: float | None
     fields: Mapping[str, Field]
     rows: int
@@ -150,7 +146,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Reads it.
+        """Reads the manifest of an index.
 
         Raises:
             InputError: if the folder holds no index, one of another format, or a damaged manifest.
@@ -159,46 +155,56 @@ class Manifest:
         try:
             values = json.loads(path.read_text("utf-8"))
             if values["format"] != FORMAT:
-                mend = "use the fgsbir that made it, or build the index anew"
-                raise InputError(path, f"format {values['format']} is not {FORMAT}, which this fgsbir reads", mend)
-            values["model"] = Model(**values["model"])
+                problem = f"its format {values['format']} is not {FORMAT}, the one of this version of fgsbir"
+                raise InputError(path, problem, "use the version that made it, or build a new index")
+            values["model"] = ModelRecord(**values["model"])
             values["fields"] = {name: _field(name, **field) for name, field in values["fields"].items()}
-            if values["recall"] is not None:
-                recall = values["recall"]
-                values["recall"] = Recall(**{**recall, "depths": (*recall["depths"],), "shares": (*recall["shares"],)})
+            if (recall := values["recall"]) is not None:
+                recall |= {"depths": tuple(recall["depths"]), "shares": tuple(recall["shares"])}
+                values["recall"] = Recall(**recall)
             manifest = cls(**values)
             for size in (manifest.rows, manifest.log_bytes, manifest.thumbnail_bytes):
                 if not isinstance(size, int) or size < 0:
-                    raise ValueError(f"{size!r} is no size")
+                    raise ValueError(f"{size!r} is not a size")
             if manifest.rows and BOXES not in manifest.fields:
-                raise ValueError(f"there is no field '{BOXES}'")
+                raise ValueError(f"it has no field '{BOXES}'")
         except FileNotFoundError:
-            mend = "make it: fgsbir index PHOTOS --run RUN --out INDEX"
-            raise InputError(folder, "there is no index", mend) from None
+            fix = "make it: fgsbir index PHOTOS --run RUN --out INDEX"
+            raise InputError(folder, "there is no index", fix) from None
         except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(path, f"damaged ({type(error).__name__}: {error})", ANEW) from None
+            raise InputError(path, f"damaged ({type(error).__name__}: {error})", REBUILD) from None
         return manifest
 
     def write(self, folder: Path) -> None:
-        """Replaces it, atomically."""
+        """Replaces the manifest of an index, atomically."""
         with atomic_write(folder / MANIFEST, "w") as file:
             file.write(json.dumps(asdict(self), indent=1) + "\n")
 
 
+def spread(total: int, count: int) -> IntArray:
+    """Indices of at most `count` of `total` items, spread evenly over them.
+
+    Example:
+        >>> spread(9, 3).tolist()
+        [0, 4, 8]
+    """
+    return np.linspace(0, total - 1, min(total, count)).astype(np.int64)
+
+
 def _field(name: str, shape: Sequence[int], dtype: str) -> Field:
-    """A field of a manifest, checked: its name is that of a file, and its rows hold numbers."""
+    """A field of a manifest; ValueError if its name is not safe in a file name, or its rows are not of numbers."""
     if not name.isidentifier() or np.dtype(dtype).kind not in "fi" or any(int(side) < 0 for side in shape):
-        raise ValueError(f"'{name}' is no field of {shape} {dtype}")
+        raise ValueError(f"'{name}' cannot be a field of {shape} {dtype}")
     return Field(tuple(map(int, shape)), dtype)
 
 
 class Stored(NamedTuple):
-    """A photo of the log.
+    """A photo of an index.
 
     Attributes:
-        row: of its encoding.
-        digest: SHA-256 of its content.
-        thumbnail: place and size in the file of thumbnails.
+        row: row of its encoding.
+        digest: SHA-256 of its file.
+        thumbnail: offset and size in the file of thumbnails, in bytes.
     """
 
     row: int
@@ -207,10 +213,10 @@ class Stored(NamedTuple):
 
 
 class PhotoIndex:
-    """A view of what was committed when it was opened. Photos that are added or removed later do not change it.
+    """Read access to an index, as committed when it was opened. Later additions and removals do not change it.
 
     Args:
-        folder: of the index.
+        folder: folder of the index.
 
     Raises:
         InputError: if there is no index, or a file of it is damaged.
@@ -219,9 +225,11 @@ class PhotoIndex:
     def __init__(self, folder: Path) -> None:
         self.folder, self.manifest = folder, Manifest.read(folder)
         self.photos: dict[str, Stored] = _read_log(folder / LOG, self.manifest)
-        """By id, in the order of their rows."""
+        """Photos by id, in the order of their rows."""
         rows, fields = self.manifest.rows, self.manifest.fields
-        self._buffers = {name: _mapped(folder / f"{name}.bin", rows * field.bytes) for name, field in fields.items()}
+        self._buffers = {
+            name: _mapped(folder / f"{name}.bin", rows * field.row_bytes) for name, field in fields.items()
+        }
         self._fields = {
             name: np.frombuffer(self._buffers[name] or b"", field.dtype).reshape(rows, *field.shape)
             for name, field in fields.items()
@@ -232,49 +240,40 @@ class PhotoIndex:
         return len(self.photos)
 
     def rows(self) -> IntArray:
-        """The rows of all photos, rising, `(n,)`."""
+        """The rows of all n photos, rising, `(n,)`."""
         return np.fromiter((stored.row for stored in self.photos.values()), np.int64, len(self.photos))
 
     def encodings(self, rows: IntArray) -> list[npt.NDArray[Any]]:
-        """The fields of the encodings in some rows, `(R, ...)` each, as the system made them."""
+        """The fields of the encodings in R rows, `(R, ...)` each, as the system made them."""
         names = (name for name in self._fields if name != BOXES and not name.startswith(DISTILLED))
         return [self.field(name, rows) for name in names]
 
     def field(self, name: str, rows: IntArray) -> npt.NDArray[Any]:
-        """One field in some rows, `(R, ...)`, in single precision."""
-        self._fetch(name, rows)
-        field: npt.NDArray[Any] = self._fields[name][rows]
-        return field.astype(np.float32) if field.dtype == np.float16 else field
-
-    def _fetch(self, name: str, rows: IntArray) -> None:
-        """Asks the system for some rows at once.
-
-        Read one after the other, each row that is not in memory yet waits for the disk, and for all that the system
-        reads ahead around it: 100 rows of a large index took 600 ms so, and take 20.
-        """
-        size, buffer = self.manifest.fields[name].bytes, self._buffers[name]
+        """One field in R rows, `(R, ...)`; float16 becomes float32."""
+        size, buffer = self.manifest.fields[name].row_bytes, self._buffers[name]
         if buffer is not None:
+            # The operating system loads all rows together. Otherwise each waits for the disk and for the read-ahead
+            # around it: 100 rows of a large index took 600 ms in place of 20.
             for start in (rows * size).tolist():
                 page = start - start % mmap.PAGESIZE
                 buffer.madvise(mmap.MADV_WILLNEED, page, start + size - page)
+        field: npt.NDArray[Any] = self._fields[name][rows]
+        return field.astype(np.float32) if field.dtype == np.float16 else field
 
     @property
     def vector_field(self) -> str | None:
-        """The field of the encodings that the first stage compares; None if they have no vector.
+        """The field whose vectors the first stage compares; None if there is none.
 
-        The views of a system that has several are one vector: the mean of their distances is the distance of that, but
-        for a factor. Distilled vectors stand in where there are no others.
+        Views are concatenated: their mean squared distance equals that of the concatenation up to a constant. Distilled
+        vectors stand in for a system without vectors.
         """
         names = ("vector", "views", *(name for name in self._fields if name.startswith(DISTILLED)))
         return next((name for name in names if name in self._fields and self._fields[name].size), None)
 
     def vectors(self) -> npt.NDArray[np.float32] | None:
-        """The vectors of all rows for the first stage, `(rows, D)`, read as they are needed; None if there are none."""
+        """The vectors of all rows for the first stage, `(rows, D)`, memory-mapped; None if there are none."""
         name = self.vector_field
-        if name is None:
-            return None
-        vectors: npt.NDArray[np.float32] = self._fields[name].reshape(self.manifest.rows, -1)
-        return vectors
+        return None if name is None else self._fields[name].reshape(self.manifest.rows, -1)
 
     def boxes(self, row: int) -> npt.NDArray[np.float32]:
         """The regions of a photo in the frame of its thumbnail, `(N, 4)`."""
@@ -283,13 +282,13 @@ class PhotoIndex:
         return real
 
     def thumbnail(self, photo: str) -> bytes:
-        """A photo as JPEG. KeyError if there is none of this id."""
-        place, size = self.photos[photo].thumbnail
-        return self._thumbnails[place : place + size]
+        """A photo as JPEG; KeyError for an unknown id."""
+        offset, size = self.photos[photo].thumbnail
+        return self._thumbnails[offset : offset + size]
 
 
 def _read_log(path: Path, manifest: Manifest) -> dict[str, Stored]:
-    """The photos that are in the index after all that the log says."""
+    """Replays the log: the photos that were added and not removed or replaced since."""
     _require_size(path, manifest.log_bytes)
     photos: dict[str, Stored] = {}
     row = 0
@@ -300,21 +299,21 @@ def _read_log(path: Path, manifest: Manifest) -> dict[str, Stored]:
                 if "removed" in entry:
                     del photos[entry["removed"]]
                     continue
-                place, size = entry["thumbnail"]
-                if not 0 <= place <= place + size <= manifest.thumbnail_bytes:
-                    raise ValueError("a thumbnail is out of its file")
+                offset, size = entry["thumbnail"]
+                if not 0 <= offset <= offset + size <= manifest.thumbnail_bytes:
+                    raise ValueError("a thumbnail lies beyond the end of its file")
                 photos.pop(entry["photo"], None)  # a changed photo moves to its new row
-                photos[entry["photo"]] = Stored(row, entry["digest"], (place, size))
+                photos[entry["photo"]] = Stored(row, entry["digest"], (offset, size))
             except (ValueError, KeyError, TypeError) as error:
-                raise InputError(path, f"damaged ({type(error).__name__}: {error})", ANEW) from None
+                raise InputError(path, f"damaged ({type(error).__name__}: {error})", REBUILD) from None
             row += 1
     if row != manifest.rows:
-        raise InputError(path, f"damaged ({row} photos where the manifest has {manifest.rows})", ANEW)
+        raise InputError(path, f"damaged ({row} photos where the manifest has {manifest.rows})", REBUILD)
     return photos
 
 
 def _mapped(path: Path, size: int) -> mmap.mmap | None:
-    """The first bytes of a file, read as they are needed; None for none."""
+    """The first `size` bytes of a file, memory-mapped; None for a size of 0."""
     _require_size(path, size)
     if not size:
         return None
@@ -326,18 +325,18 @@ def _require_size(path: Path, size: int) -> None:
     try:
         found = path.stat().st_size if size else 0
     except OSError as error:
-        raise InputError(path, f"damaged ({error.strerror})", ANEW) from None
+        raise InputError(path, f"damaged ({error.strerror})", REBUILD) from None
     if found < size:
-        raise InputError(path, f"damaged ({found:,} bytes where the manifest has {size:,})", ANEW)
+        raise InputError(path, f"damaged ({found:,} bytes where the manifest has {size:,})", REBUILD)
 
 
 class NewPhoto(NamedTuple):
     """A photo to add.
 
     Attributes:
-        id: in the index.
-        digest: SHA-256 of its content.
-        thumbnail: JPEG.
+        id: id in the index.
+        digest: SHA-256 of its file.
+        thumbnail: the photo as JPEG.
     """
 
     id: str
@@ -346,24 +345,24 @@ class NewPhoto(NamedTuple):
 
 
 class IndexWriter:
-    """Adds photos to an index and removes them, each time wholly or not at all. One process at a time.
+    """Changes an index; every change is atomic. One process writes at a time.
 
     Args:
-        folder: of the index, made if it is missing.
-        model: that encodes the photos; None to change an index that is there without adding to it.
-        margin: see `Manifest`; of a new index.
+        folder: folder of the index, made if it is missing.
+        model: model that encodes the photos; None to change an existing index without adding photos.
+        margin: margin of a new index; see `Manifest`.
 
     Raises:
         InputError: if there is no index and no model, another process writes, the index is damaged or of another
             model, or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, model: Model | None, margin: float | None = None) -> None:
+    def __init__(self, folder: Path, model: ModelRecord | None, margin: float | None = None) -> None:
         self.folder = folder
         if model is None:
-            Manifest.read(folder)  # makes no folder where there is no index
+            Manifest.read(folder)  # fails before the lock would make a folder
         with ExitStack() as held:
-            held.enter_context(_lock(folder))
+            held.enter_context(locked(folder / ".lock", wait=False))
             if model is None or (folder / MANIFEST).exists():
                 self.manifest = Manifest.read(folder)
                 if model is not None:
@@ -371,7 +370,7 @@ class IndexWriter:
                     self.manifest = replace(self.manifest, model=model, version=__version__)
             else:
                 if any(path.name != LOG and not path.name.startswith(".") for path in folder.iterdir()):
-                    raise InputError(folder, "the folder holds other files, and no index", "name a new folder")
+                    raise InputError(folder, "the folder holds other files and no index", "name a new folder")
                 self.manifest = Manifest(FORMAT, __version__, secrets.token_hex(6), model, margin, {}, 0, 0, 0)
                 self._commit([], self.manifest)
             self.photos = _read_log(folder / LOG, self.manifest)
@@ -380,17 +379,15 @@ class IndexWriter:
     def __enter__(self) -> IndexWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._held.close()
 
     def add(self, photos: Sequence[NewPhoto], fields: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Adds photos, in place of those of the same id.
+        """Adds B photos; they replace photos of the same ids.
 
         Args:
-            photos: B of them.
-            fields: of their encodings, and `boxes`, `(B, ...)` each.
+            photos: photos, each id once.
+            fields: fields of their encodings, and `boxes`, `(B, ...)` each.
 
         Raises:
             InputError: if a file cannot be written.
@@ -398,25 +395,24 @@ class IndexWriter:
         specs = {name: Field(rows.shape[1:], rows.dtype.str) for name, rows in fields.items()}
         if self.manifest.rows and specs != dict(self.manifest.fields):
             raise ValueError(f"fields {specs} are not those of the index, {self.manifest.fields}")
-        manifest, place, stored = self.manifest, self.manifest.thumbnail_bytes, {}
+        manifest, end, stored = self.manifest, self.manifest.thumbnail_bytes, {}
         for row, photo in enumerate(photos, manifest.rows):
-            stored[photo.id] = Stored(row, photo.digest, (place, len(photo.thumbnail)))
-            place += len(photo.thumbnail)
+            stored[photo.id] = Stored(row, photo.digest, (end, len(photo.thumbnail)))
+            end += len(photo.thumbnail)
         lines = [{"photo": id_, "digest": photo.digest, "thumbnail": photo.thumbnail} for id_, photo in stored.items()]
         for name, rows in fields.items():
-            self._append(f"{name}.bin", manifest.rows * specs[name].bytes, np.ascontiguousarray(rows).tobytes())
+            self._append(f"{name}.bin", manifest.rows * specs[name].row_bytes, np.ascontiguousarray(rows).tobytes())
         self._append(THUMBNAILS, manifest.thumbnail_bytes, b"".join(photo.thumbnail for photo in photos))
-        rows_now = manifest.rows + len(photos)
-        self._commit(lines, replace(manifest, fields=specs, rows=rows_now, thumbnail_bytes=place))
-        for id_, photo_now in stored.items():
-            self.photos.pop(id_, None)
-            self.photos[id_] = photo_now
+        self._commit(lines, replace(manifest, fields=specs, rows=manifest.rows + len(photos), thumbnail_bytes=end))
+        for id_ in stored:
+            self.photos.pop(id_, None)  # a changed photo moves to the end, where its row is
+        self.photos |= stored
 
     def remove(self, photos: Iterable[str]) -> None:
-        """Removes photos; the room of their rows is not given back.
+        """Removes photos. The disk space of their rows is not reclaimed.
 
         Raises:
-            InputError: if there is no such photo, and then none is removed; or a file cannot be written.
+            InputError: if an id is unknown (none is removed then), or a file cannot be written.
         """
         photos = list(dict.fromkeys(photos))
         for photo in photos:
@@ -428,12 +424,12 @@ class IndexWriter:
                 del self.photos[photo]
 
     def distil(self, name: str, head: bytes, vectors: Iterable[npt.NDArray[np.float32]]) -> None:
-        """Gives all photos distilled vectors, in place of earlier ones.
+        """Stores distilled vectors of all photos; they replace earlier ones.
 
         Args:
-            name: of their field.
-            head: that made them.
-            vectors: of all rows, some at a time, `(B, E)` each.
+            name: name of their field.
+            head: head that made them, as safetensors.
+            vectors: vectors of all rows, block by block, `(B, E)` each.
         """
         size, shape, dtype = 0, (0,), ""
         for block in vectors:
@@ -443,18 +439,18 @@ class IndexWriter:
             file.write(head)
         earlier = [old for old in self.manifest.fields if old.startswith(DISTILLED) and old != name]
         fields = {old: field for old, field in self.manifest.fields.items() if old not in earlier}
-        (self.folder / LISTS).unlink(missing_ok=True)  # they hold the earlier ones
+        (self.folder / LISTS).unlink(missing_ok=True)  # of the earlier vectors
         self._commit([], replace(self.manifest, fields={**fields, name: Field(shape, dtype)}, recall=None))
         for old in earlier:
             for kind in ("bin", "safetensors"):
                 (self.folder / f"{old}.{kind}").unlink(missing_ok=True)
 
-    def record(self, recall: Recall) -> None:
-        """Keeps what was measured."""
+    def record_recall(self, recall: Recall) -> None:
+        """Stores a measured recall in the manifest."""
         self._commit([], replace(self.manifest, recall=recall))
 
     def _append(self, name: str, size: int, content: bytes) -> int:
-        """Writes behind the first `size` bytes of a file, and waits until the disk has it."""
+        """Writes after the first `size` bytes of a file, in place of what follows, and syncs; the new size."""
         path = self.folder / name
         try:
             with path.open("r+b" if path.exists() else "w+b") as file:
@@ -464,30 +460,14 @@ class IndexWriter:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            mend = "free some space or check its permissions; what was there before is whole"
-            raise InputError(path, f"cannot be written ({error.strerror})", mend) from None
+            fix = "free some space or check its permissions; the index is as it was"
+            raise InputError(path, f"cannot be written ({error.strerror})", fix) from None
         return size + len(content)
 
     def _commit(self, lines: Sequence[Mapping[str, Any]], manifest: Manifest) -> None:
+        """Appends to the log, then replaces the manifest: from here on the change counts."""
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         size = self._append(LOG, self.manifest.log_bytes, text.encode())
         manifest = replace(manifest, log_bytes=size)
         manifest.write(self.folder)
         self.manifest = manifest
-
-
-def _lock(folder: Path) -> Any:
-    """An open file that locks the index for writing until it is closed, however the process ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+")
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            raise
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN) and folder.is_dir() and os.access(folder, os.W_OK):
-            raise InputError(folder, "another process writes this index", "wait until it is done") from None
-        raise InputError(folder, f"cannot be written ({error.strerror})", "name a folder you can write") from None
-    return file

@@ -1,69 +1,73 @@
-"""How many candidates the first stage must give for the second to find what an exhaustive ranking finds."""
+"""Recall of the first stage: how many candidates it takes to find what an exhaustive ranking finds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from fgsbir.errors import InputError
-from fgsbir.search.index import IntArray, Recall
-from fgsbir.search.model import Run
+from fgsbir.search.index import IntArray, Recall, spread
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.strokes import VectorSketch
 
 TOP = 10
-PAIRS = 200_000
-"""That are matched at most: some minutes."""
+"""Photos of the exhaustive ranking that should be found."""
+MAX_PAIRS = 200_000
+"""Most pairs that are matched, which takes some minutes."""
 _BLOCK = 2048  # photos matched at a time
 
 
-def own_queries(run: Run, count: int) -> list[VectorSketch]:
-    """Sketches of the run's validation split, or where it has none of its test split, spread over it.
+def own_queries(model: LoadedModel, count: int) -> list[VectorSketch]:
+    """At most `count` sketches of the validation split of the model's dataset, or of its test split if that is empty.
 
     Raises:
-        InputError: if the dataset's files are missing or it has neither.
+        InputError: if the dataset is missing, or both splits are empty.
     """
-    records = run.data.records.split_sketches("val") or run.data.records.split_sketches("test")
+    records = model.data.records.split_sketches("val") or model.data.records.split_sketches("test")
     if not records:
-        raise InputError("--measure", "the run's dataset has no sketches to ask with", "give --depth when searching")
-    places = np.linspace(0, len(records) - 1, min(count, len(records))).astype(int)
-    return [records[place].sketch for place in places]
+        raise InputError("--measure", "the run's dataset has no validation or test sketches", "search with --depth")
+    return [records[i].sketch for i in spread(len(records), count)]
 
 
-def measure_recall(searcher: Searcher, sketches: Sequence[VectorSketch], backend: str, progress: bool = True) -> Recall:
-    """Asks the first stage and ranks exhaustively.
+def measure_recall(searcher: Searcher, sketches: Sequence[VectorSketch], backend: str) -> Recall:
+    """Compares the first stage with the exhaustive ranking.
 
     Args:
-        searcher: with a first stage.
-        sketches: queries; fewer are asked where that would match more than `PAIRS` pairs.
-        backend: of the first stage, for the record.
-        progress: show a bar on a terminal.
+        searcher: searcher with a first stage.
+        sketches: queries; the first ones only, if all would make more than `MAX_PAIRS` pairs.
+        backend: backend of the first stage, for the record.
     """
     rows = searcher.index.rows()
-    asked = sketches[: max(1, PAIRS // len(rows))]
-    places = []
-    for sketch in tqdm(asked, "Measuring", unit="query", disable=None if progress else True):
+    queries = sketches[: max(1, MAX_PAIRS // len(rows))]
+    ranks = []
+    for sketch in tqdm(queries, "Measuring", unit="query", disable=None):
         encoded = searcher.encode(sketch)
-        distances = np.concatenate(
-            [searcher.distances(encoded, rows[start : start + _BLOCK]) for start in range(0, len(rows), _BLOCK)]
-        )
-        best = rows[np.lexsort((rows, distances))[:TOP]]
-        places.append(places_in(best, searcher.nearest(encoded, len(rows))))
-    depths, shares = recall_curve(np.concatenate(places), len(rows))
-    return Recall(len(rows), len(asked), backend, depths, shares)
+        ranks.append(ranks_in(exhaustive_top(searcher, encoded), searcher.nearest(encoded, len(rows))))
+    depths, shares = recall_curve(np.concatenate(ranks), len(rows))
+    return Recall(len(rows), len(queries), backend, depths, shares)
 
 
-def places_in(best: IntArray, found: IntArray) -> npt.NDArray[np.float64]:
-    """The place from 1 of each of `best` in `found`; infinite where it was not found."""
-    place = {int(row): i for i, row in enumerate(found, start=1)}
-    return np.array([place.get(int(row), np.inf) for row in best])
+def exhaustive_top(searcher: Searcher, encoded: Any) -> IntArray:
+    """The rows of the `TOP` photos nearest to an encoded sketch when all photos are matched, nearest first."""
+    rows = searcher.index.rows()
+    blocks = (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
+    distances = np.concatenate([searcher.distances(encoded, block) for block in blocks])
+    return rows[np.lexsort((rows, distances))[:TOP]]
 
 
-def recall_curve(places: npt.NDArray[np.float64], photos: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Which share of the places lies within each of some depths, ten a decade from `TOP` to all photos.
+def ranks_in(best: IntArray, found: IntArray) -> npt.NDArray[np.float64]:
+    """The rank, from 1, of each of `best` in `found`; infinite if it was not found."""
+    rank = {int(row): i for i, row in enumerate(found, start=1)}
+    return np.array([rank.get(int(row), np.inf) for row in best])
+
+
+def recall_curve(ranks: npt.NDArray[np.float64], photos: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Depths, ten a decade from `TOP` to all photos, and the share of the ranks within each.
 
     Example:
         >>> recall_curve(np.array([1.0, 12.0, 14.0, np.inf]), 15)
@@ -71,4 +75,4 @@ def recall_curve(places: npt.NDArray[np.float64], photos: int) -> tuple[tuple[in
     """
     steps = np.unique(np.ceil(TOP * 10 ** np.arange(0, np.log10(max(photos, TOP) / TOP), 0.1)).astype(int))
     depths = tuple(sorted({*(int(step) for step in steps if step < photos), photos}))
-    return depths, tuple(float((places <= depth).mean()) for depth in depths)
+    return depths, tuple(float((ranks <= depth).mean()) for depth in depths)

@@ -1,4 +1,4 @@
-"""The run that an index belongs to: its system, how it reads photos, and how it is told from others."""
+"""The trained model behind an index: its system, how it reads images, and its identity."""
 
 from __future__ import annotations
 
@@ -19,42 +19,39 @@ from PIL import Image
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
+from fgsbir.data.reading import LoadedPhoto, Reader, ink_margin, searched, sketch_sample
 from fgsbir.data.records import PhotoRecord
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.files import file_digest
-from fgsbir.regions.selective_search import SelectiveSearch
-from fgsbir.regions.source import RegionSource
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_run
-from fgsbir.search.index import BOXES, Model, NewPhoto, Precision
+from fgsbir.search.index import BOXES, ModelRecord, NewPhoto, Precision
 from fgsbir.sketch.strokes import FloatArray, VectorSketch
 from fgsbir.systems.base import System
 
 THUMBNAIL = 224
-"""Side of a thumbnail, in pixels."""
-USUAL_MARGIN = 0.1
-"""Free space about the ink where the sketches of a run cannot be asked; that of generated sketches and others."""
+"""Side of a thumbnail in pixels."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run, loaded.
+class LoadedModel:
+    """The model of a finished run, loaded.
 
     Attributes:
-        model: what an index keeps of it.
-        system: in evaluation mode, on the GPU where there is one.
-        data: as it was trained on; its files need not be there any more.
+        record: its identity, as an index keeps it.
+        system: in evaluation mode, on the GPU if there is one.
+        data: the data module that it was trained with; its files may be missing.
     """
 
-    model: Model
+    record: ModelRecord
     system: System
     data: SketchPhotoDataModule
 
     @classmethod
-    def load(cls, path: Path) -> Run:
-        """Loads the best checkpoint of a run.
+    def load(cls, path: Path) -> LoadedModel:
+        """Loads the best checkpoint of a run folder.
 
         Raises:
             InputError: see `load_run`.
@@ -62,115 +59,75 @@ class Run:
         folder = RunFolder(path)
         system, data = load_run(folder)
         config = folder.read_config()
-        shown = {"model": config["model"], **{name: config["data"].get(name) for name in ("rendering", "regions")}}
-        model = Model(
+        hashed = {"model": config["model"], **{name: config["data"].get(name) for name in ("rendering", "regions")}}
+        record = ModelRecord(
             run=str(path.resolve()),
             experiment=str(config.get("experiment", "")),
             system=system.name,
             checkpoint=file_digest(folder.best_checkpoint),
-            settings=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest(),
+            settings=hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
             global_weight=getattr(system, "global_weight", None),
         )
-        return cls(model, system.to("cuda" if torch.cuda.is_available() else "cpu"), data)
+        return cls(record, system.to("cuda" if torch.cuda.is_available() else "cpu"), data)
 
     @torch.inference_mode()
     def encode_photos(self, photos: PhotoBatch, precision: Precision = "float32") -> dict[str, npt.NDArray[Any]]:
-        """The fields that an index stores of a batch of photos."""
+        """The fields that an index stores for a batch of photos, `(B, ...)` each."""
         encoded = self.system.encode_batch(PhotoBatch(*(field.to(self.system.device) for field in photos)))
         fields = {name: field.cpu().numpy() for name, field in encoded._asdict().items()}
-        if precision == "float16":  # of what is large; vectors and numbers stay as they are
+        if precision == "float16":  # nodes and maps only: vectors and counts are small
             fields = {k: v.astype(np.float16) if v.ndim > 2 and v.dtype == np.float32 else v for k, v in fields.items()}
         boxes = photos.boxes.masked_fill(~photos.mask[..., None], float("nan"))
         return {**fields, BOXES: boxes.numpy()}
 
-    def margin(self) -> float | None:
-        """The free space about the ink of the sketches of the run, in frame units; None where they lie freely.
+    def sketch_margin(self) -> float | None:
+        """The margin around the ink of the run's training sketches, in frame units; None if their placement varies.
 
-        Sketches of objects are centred and of one size in the datasets that have them, and a drawing should be put in
-        front of the system as it knows them. Where a sketch lies on a screen matters, and stays.
+        Datasets of objects centre their sketches and scale them to one size, and a query is moved there too. In
+        datasets of screens the placement carries meaning, and a query stays where it is.
 
         Raises:
             InputError: if the dataset is not on this machine.
         """
-        sketches = [record.sketch for record in self.data.records.split_sketches("train")]
-        if not sketches:
-            return USUAL_MARGIN
-        placed = np.array([_placement(sketch) for sketch in sketches])
-        typical = np.median(placed, axis=0)
-        alike = (np.abs(placed - typical) < 0.01).all(1).mean() > 0.95
-        centred = (np.abs(typical[:2] - 0.5) < 0.01).all()
-        return round(float(1 - typical[2]) / 2, 4) if alike and centred else None
+        if self.system.reader is not None:  # its checkpoint tells
+            return self.system.reader.margin
+        return ink_margin([record.sketch for record in self.data.records.split_sketches("train")])
 
 
 def sketch_batch(rendering: Rendering, sketch: VectorSketch, device: torch.device) -> SketchBatch:
-    """One drawing as a system reads it."""
-    place = torch.tensor(0)
-    return SketchBatch(*(field[None].to(device) for field in (*rendering.sketch(sketch), place, place)))
-
-
-def placed(sketch: VectorSketch, margin: float | None) -> VectorSketch:
-    """A drawing where a system expects it: centred and of the usual size, unless it is so already or may lie freely."""
-    if margin is None or np.allclose(_placement(sketch), (0.5, 0.5, 1 - 2 * margin), atol=2e-3):
-        return sketch
-    return sketch.normalised(margin)
-
-
-def _placement(sketch: VectorSketch) -> tuple[float, float, float]:
-    """Middle and longer extent of the ink."""
-    x1, y1, x2, y2 = (float(v) for v in sketch.bounds)
-    return (x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1)
+    """A batch of one sketch, as a system reads it."""
+    return SketchBatch(*(field[None].to(device) for field in sketch_sample(rendering, sketch)))
 
 
 class PhotoReader:
-    """Photos as a run reads them, and as an index shows them.
+    """Reads photos as a run does, with a thumbnail each.
 
     Args:
-        run: whose rendering and regions are used.
-        boxes: known regions by photo id. Others are found as the run finds them where it does by selective search,
-            else by selective search of its number of regions.
+        model: whose rendering and region source are used.
+        boxes: known regions by photo id. Other photos get the run's selective search, or the default one with the
+            run's number of regions if the run takes its regions from elsewhere.
     """
 
-    def __init__(self, run: Run, boxes: Mapping[str, FloatArray] | None = None) -> None:
-        self.rendering, self.boxes = run.data.rendering, boxes or {}
-        regions = run.data.regions
-        self.regions: RegionSource = (
-            regions if isinstance(regions, SelectiveSearch) else SelectiveSearch(self.rendering.num_regions)
-        )
+    def __init__(self, model: LoadedModel, boxes: Mapping[str, FloatArray] | None = None) -> None:
+        rendering = model.data.rendering
+        self.reader, self.boxes = Reader(rendering, searched(model.data.regions, rendering)), boxes or {}
 
     def read(self, records: Sequence[tuple[PhotoRecord, str]]) -> list[tuple[NewPhoto, PhotoBatch] | InputError]:
-        """Photos with their digests, several at a time; of a broken one what is wrong with it."""
+        """Reads photos, given with their digests, in parallel; the error in place of one that cannot be read."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(self._read, *zip(*records, strict=True)))
 
     def _read(self, record: PhotoRecord, digest: str) -> tuple[NewPhoto, PhotoBatch] | InputError:
         try:
-            photo = _InMemory(record.id, record.read(), digest)
-            boxes = self.boxes.get(record.id)
-            if boxes is None:
-                boxes = self.regions.regions([photo])[record.id]
+            photo = LoadedPhoto(record.id, record.read(), digest)
+            sample = self.reader.photo(photo, self.boxes.get(record.id))
         except InputError as error:
             return error
-        sample = PhotoBatch(*self.rendering.photo(photo.pixels, boxes, UnitAffine()), torch.tensor(0))
         return NewPhoto(record.id, digest, thumbnail(photo.pixels)), sample
 
 
-@dataclass(frozen=True)
-class _InMemory:
-    """A photo that was read, with the digest of its file, under which its regions are cached."""
-
-    id: str
-    pixels: npt.NDArray[np.uint8]
-    content: str
-
-    def read(self) -> npt.NDArray[np.uint8]:
-        return self.pixels
-
-    def digest(self) -> str:
-        return self.content
-
-
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A photo as JPEG in the square frame in which the system sees it."""
+    """A photo as JPEG, letterboxed into a square as the system sees it."""
     square = UnitAffine.letterbox(*pixels.shape[:2]).image(pixels, THUMBNAIL)
     buffer = io.BytesIO()
     Image.fromarray(square).save(buffer, "JPEG", quality=88, optimize=True)

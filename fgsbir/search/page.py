@@ -1,45 +1,41 @@
-"""What a search found, as one page that needs no other file."""
+"""The answer to a search as one self-contained HTML page."""
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
 
 import numpy as np
-from jinja2 import ChoiceLoader, PackageLoader
 from PIL import Image
 
+from fgsbir.data.reading import placed
 from fgsbir.files import atomic_write
-from fgsbir.report.formats import templates
-from fgsbir.search.model import placed
 from fgsbir.search.searcher import Found, Searcher
 from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.visualization.html import encoded_uri, templates
 from fgsbir.visualization.trees import HierarchyView, build_hierarchy
 
 EXPLAINED = 3
-"""Photos whose trees are shown."""
+"""Number of photos whose merge trees are shown."""
 
 
 def write_page(searcher: Searcher, name: str, sketch: VectorSketch, found: Found, page: Path) -> None:
-    """Writes the page: the drawing, the photos, and how strokes and regions of the first few met.
+    """Writes the page: the sketch, the photos, and the merge trees of the nearest photos.
 
     Args:
-        searcher: that was asked.
-        name: of the sketch.
-        sketch: the drawing.
-        found: the answer.
-        page: the file.
+        searcher: searcher that found the photos.
+        name: name of the sketch.
+        sketch: sketch that was searched for.
+        found: answer of the searcher.
+        page: file to write.
 
     Raises:
         InputError: if it cannot be written.
     """
-    engine = templates()
-    both = ChoiceLoader([PackageLoader("fgsbir.search"), PackageLoader("fgsbir.report")])
     shown = placed(sketch, searcher.index.manifest.margin)
     model = searcher.index.manifest.model
     html = (
-        engine.overlay(loader=both)
+        templates("fgsbir.search")
         .get_template("search.html.j2")
         .render(
             sketch=name,
@@ -49,7 +45,11 @@ def write_page(searcher: Searcher, name: str, sketch: VectorSketch, found: Found
             milliseconds=f"{found.encode_ms + found.first_ms + found.match_ms:.0f}",
             ink=[" ".join(f"{100 * x:.1f},{100 * y:.1f}" for x, y in _line(stroke)) for stroke in shown.strokes],
             hits=[
-                {"photo": hit.photo, "distance": f"{hit.distance:.4f}", "image": _uri(searcher.thumbnail(hit.photo))}
+                {
+                    "photo": hit.photo,
+                    "distance": f"{hit.distance:.4f}",
+                    "image": encoded_uri(searcher.thumbnail(hit.photo)),
+                }
                 for hit in found.hits
             ],
             views=_views(searcher, name, sketch, found),
@@ -60,30 +60,28 @@ def write_page(searcher: Searcher, name: str, sketch: VectorSketch, found: Found
 
 
 def _views(searcher: Searcher, name: str, sketch: VectorSketch, found: Found) -> list[HierarchyView]:
-    """The trees of the first photos; none where the system has none or there is nothing to fuse."""
+    """The merge trees of the first photos; none if the system has none or there is nothing to merge."""
     views = []
     for rank, hit in enumerate(found.hits[:EXPLAINED], start=1):
         pair = searcher.explain(sketch, hit.photo)
         if pair is None or not pair.explanation.levels:
             continue
-        example = {
-            "query": name,
-            "photo": hit.photo,
-            "strokes": [stroke for stroke in pair.strokes if stroke],
-            "region_boxes": pair.photo_boxes,
-            **pair.explanation._asdict(),
-        }
-        photo = np.asarray(Image.open(io.BytesIO(searcher.thumbnail(hit.photo))))
-        views.append(build_hierarchy(example, photo, f"p{rank}", f"{name} and {hit.photo}"))
+        view = build_hierarchy(
+            pair.explanation,
+            [stroke for stroke in pair.strokes if stroke],
+            pair.photo_boxes,
+            np.asarray(Image.open(io.BytesIO(searcher.thumbnail(hit.photo)))),
+            query_id=name,
+            photo_id=hit.photo,
+            title=f"{name} and {hit.photo}",
+            prefix=f"p{rank}",
+        )
+        views.append(view)
     return views
 
 
 def _line(
     stroke: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """A stroke; a single point twice, for a line of no length with round caps is a dot."""
+    """A stroke, with a single point doubled: a line of length zero with round caps is drawn as a dot."""
     return stroke if len(stroke) > 1 else stroke.repeat(2, axis=0)
-
-
-def _uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"

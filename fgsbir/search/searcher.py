@@ -1,4 +1,4 @@
-"""Finds the photos nearest to a drawing: by vectors first, then pair by pair."""
+"""Finds the photos nearest to a sketch in two stages: candidates by their vectors, then the system's distances."""
 
 from __future__ import annotations
 
@@ -13,47 +13,35 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from fgsbir.data.dataset import Rendering
+from fgsbir.data.reading import placed
 from fgsbir.data.sample import PhotoBatch, stacked
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
+from fgsbir.retrieval.distances import Hit
 from fgsbir.search.distil import read_head
 from fgsbir.search.first_stage import FirstStage, open_first_stage
 from fgsbir.search.index import IntArray, PhotoIndex
-from fgsbir.search.model import Run, placed, sketch_batch
+from fgsbir.search.model import LoadedModel, sketch_batch
 from fgsbir.sketch.strokes import VectorSketch
-from fgsbir.systems.base import System
 from fgsbir.systems.explanation import Explainable, Explanation
 from fgsbir.systems.node_system import TreeSystem
 
 DEPTH = 100
-"""Candidates of the first stage where neither depth nor recall is asked for."""
+"""Default number of candidates of the first stage."""
 EXHAUSTIVE_LIMIT = 5000
-"""Photos at most that are matched one by one where there are no vectors; more would take too long."""
+"""Most photos that are searched without a first stage."""
 
 Box = tuple[float, float, float, float]
 
 
-class Hit(NamedTuple):
-    """A photo that was found.
-
-    Attributes:
-        photo: its id in the index.
-        distance: from the sketch, as the system ranks; smaller is nearer.
-    """
-
-    photo: str
-    distance: float
-
-
 class Found(NamedTuple):
-    """The answer to a query, and where the time went.
+    """The answer to a query, with the milliseconds of each step.
 
     Attributes:
-        hits: nearest first.
-        encode_ms: to draw and encode the sketch.
-        first_ms: to find candidates by their vectors; about 0 where all photos are candidates.
-        match_ms: to match the candidates.
+        hits: photos, nearest first.
+        encode_ms: time to draw and encode the sketch.
+        first_ms: time of the first stage; about 0 if all photos are candidates.
+        match_ms: time to match the candidates.
     """
 
     hits: list[Hit]
@@ -63,12 +51,12 @@ class Found(NamedTuple):
 
 
 class PairView(NamedTuple):
-    """How a sketch and a photo met.
+    """How a system matched a sketch and a photo. Coordinates are in the unit frame of the sketch or the thumbnail.
 
     Attributes:
-        strokes: of each sketch node, in the unit frame; the node of the whole sketch, if any, is last, with none.
-        stroke_boxes: one a sketch node.
-        photo_boxes: one a photo node, in the unit frame of the thumbnail.
+        strokes: points of each sketch node; the node of the whole sketch, if there is one, is last and has none.
+        stroke_boxes: box of each sketch node, `(x1, y1, x2, y2)`.
+        photo_boxes: box of each photo node.
         explanation: merges and attention.
     """
 
@@ -79,32 +67,30 @@ class PairView(NamedTuple):
 
 
 class Searcher:
-    """Answers queries on an index. Several threads may ask; sketches are encoded and matched one at a time.
+    """Answers queries on an index. It is safe to share by threads, and works on one query at a time.
 
     Args:
-        index: the photos.
-        system: that encoded them, in evaluation mode.
-        rendering: of its run.
-        depth: candidates of the first stage that are matched, R.
-        first: the first stage; without one all photos are matched.
+        index: index to search.
+        model: model that encoded its photos.
+        depth: number R of candidates of the first stage that are matched.
+        first: first stage; None matches all photos.
 
     Raises:
-        InputError: if there is no first stage and there are more photos than `EXHAUSTIVE_LIMIT`.
+        InputError: if `depth` is less than 1, or there is no first stage for more than `EXHAUSTIVE_LIMIT` photos.
     """
 
-    def __init__(
-        self, index: PhotoIndex, system: System, rendering: Rendering, depth: int, first: FirstStage | None = None
-    ) -> None:
+    def __init__(self, index: PhotoIndex, model: LoadedModel, depth: int, first: FirstStage | None = None) -> None:
         if depth < 1:
             raise InputError("--depth", f"{depth} is less than 1", f"use e.g. {DEPTH}")
         if first is None and len(index) > EXHAUSTIVE_LIMIT:
             raise InputError(
                 index.folder,
-                f"{system.name} has no vector of a whole picture in this run, and {len(index):,} photos are too many "
-                f"to match one by one (at most {EXHAUSTIVE_LIMIT:,})",
-                "distil some: fgsbir index --out INDEX --distil, or train with model.global_weight above 0",
+                f"{model.system.name} has no global embedding in this run, and {len(index):,} photos are too many to "
+                f"match without one (at most {EXHAUSTIVE_LIMIT:,})",
+                "distil vectors: fgsbir index --out INDEX --distil, or train with a global_weight above 0",
             )
-        self.index, self.system, self.rendering, self.depth, self.first = index, system, rendering, depth, first
+        self.index, self.model, self.depth, self.first = index, model, depth, first
+        self.system, self.rendering = model.system, model.data.rendering
         self._photo = {stored.row: photo for photo, stored in index.photos.items()}
         self._rows, self._head = index.rows(), read_head(index.folder, index.manifest.fields)
         self._lock = threading.Lock()
@@ -121,19 +107,19 @@ class Searcher:
         """Opens an index and the run that made it.
 
         Args:
-            folder: of the index.
-            run: where the run is now, if it was moved.
-            depth: candidates that are matched; `DEPTH` by default.
-            recall: in place of `depth`, the share of the exhaustive top 10 that the candidates should hold.
-            backend: of the first stage; see `open_first_stage`.
+            folder: folder of the index.
+            run: folder of the run, if it was moved since the index was made.
+            depth: number of candidates that are matched; `DEPTH` by default.
+            recall: share of the exhaustive top 10 that the candidates should contain; in place of `depth`.
+            backend: backend of the first stage; see `open_first_stage`.
 
         Raises:
-            InputError: if index or run is missing or damaged, the index was made by another model, holds no photo, or
-                its recall was not measured.
+            InputError: if index or run is missing or damaged, the index was made by another model or is empty, or
+                `recall` is given and was not measured.
         """
         index = PhotoIndex(folder)
         if not len(index):
-            raise InputError(folder, "the index holds no photos", "add some: fgsbir index PHOTOS --out INDEX")
+            raise InputError(folder, "the index is empty", "add photos: fgsbir index PHOTOS --out INDEX")
         if depth is not None and recall is not None:
             raise InputError("--recall", "--depth is given too", "give one of them")
         if recall is not None:
@@ -141,22 +127,22 @@ class Searcher:
                 problem = "the recall of this index was not measured"
                 raise InputError("--recall", problem, "measure it: fgsbir index --out INDEX --measure")
             depth = index.manifest.recall.depth_for(recall, len(index))
-        made_by = Run.load(run or Path(index.manifest.model.run))
-        index.manifest.model.require_same(made_by.model, folder)
+        model = LoadedModel.load(run or Path(index.manifest.model.run))
+        index.manifest.model.require_same(model.record, folder)
         first = None if index.vector_field is None else open_first_stage(index, backend)
         if first is not None:
-            first.require(index)
-        return cls(index, made_by.system, made_by.data.rendering, DEPTH if depth is None else depth, first)
+            first.require_complete(index)
+        return cls(index, model, DEPTH if depth is None else depth, first)
 
     def __len__(self) -> int:
         return len(self.index)
 
     def search(self, sketch: VectorSketch, top: int = 10) -> Found:
-        """The photos nearest to a drawing.
+        """The photos nearest to a sketch.
 
         Args:
-            sketch: on any canvas: it is moved to where the run's own sketches lie, unless those lie freely.
-            top: photos at most.
+            sketch: sketch on any canvas; it is placed as the run's own sketches are.
+            top: most photos to return.
         """
         with self._lock:
             start = time.perf_counter()
@@ -172,12 +158,12 @@ class Searcher:
 
     @torch.inference_mode()
     def encode(self, sketch: VectorSketch) -> Any:
-        """The encoding of a drawing."""
+        """The encoding of a sketch, a batch of one."""
         sketch = placed(sketch, self.index.manifest.margin)
         return self.system.encode_batch(sketch_batch(self.rendering, sketch, self.system.device))
 
     def candidates(self, encoded: Any, top: int) -> IntArray:
-        """The rows that are matched: `depth` of those nearest by their vectors, at least `top`, or all."""
+        """The rows to match: all, or the `depth` (at least `top`) nearest by their vectors."""
         depth = max(self.depth, top)
         return self._rows if self.first is None or depth >= len(self) else self.nearest(encoded, depth)
 
@@ -185,48 +171,49 @@ class Searcher:
         """The rows nearest by their vectors, nearest first."""
         assert self.first is not None
         assert self.index.vector_field is not None
-        if self._head is not None and self._head.name == self.index.vector_field:
+        if self._head is not None:
             vector = self._head.sketch(encoded)
         else:
             vector = getattr(encoded, self.index.vector_field).flatten().cpu().numpy()
         rows = self.first.nearest(vector, count)
-        return rows[[int(row) in self._photo for row in rows]]  # a shared collection may have changed since
+        return rows[[int(row) in self._photo for row in rows]]  # a shared collection may have newer photos
 
     @torch.inference_mode()
     def distances(self, encoded: Any, rows: IntArray) -> npt.NDArray[np.float32]:
-        """Distances of one drawing to the photos in some rows, `(R,)`, as in a test of the run."""
-        fields = (torch.from_numpy(field).to(self.system.device) for field in self.index.encodings(rows))
-        out: npt.NDArray[np.float32] = self.system.match_all(encoded, type(encoded)(*fields))[0].cpu().numpy()
+        """The system's distances from one sketch to the photos in R rows, `(R,)`."""
+        out: npt.NDArray[np.float32] = self.system.match_all(encoded, self._encodings(encoded, rows))[0].cpu().numpy()
         return out
 
+    def _encodings(self, encoded: Any, rows: IntArray) -> Any:
+        """The photos in R rows as a batch of the same type as `encoded`, on the system's device."""
+        return type(encoded)(*(torch.from_numpy(f).to(self.system.device) for f in self.index.encodings(rows)))
+
     def thumbnail(self, photo: str) -> bytes:
-        """A photo as JPEG, square, as the system sees it. KeyError if there is none of this id."""
+        """A photo as a square JPEG; KeyError for an unknown id."""
         return self.index.thumbnail(photo)
 
     def explain(self, sketch: VectorSketch, photo: str) -> PairView | None:
-        """How a drawing and a photo met; None where the system has no trees. KeyError if there is no such photo."""
+        """How the system matches a sketch and a photo; None without trees. KeyError for an unknown photo."""
         row = self.index.photos[photo].row
         if not isinstance(self.system, Explainable):
             return None
         sketch = placed(sketch, self.index.manifest.margin)
-        drawing = sketch_batch(self.rendering, sketch, self.system.device)
+        batch = sketch_batch(self.rendering, sketch, self.system.device)
         boxes = self.index.boxes(row)
         with self._lock, torch.inference_mode():
-            if isinstance(self.system, TreeSystem):  # its encodings are all it needs
-                encoded = self.system.encode_batch(drawing)
-                fields = (torch.from_numpy(field) for field in self.index.encodings(np.array([row])))
-                stored = type(encoded)(*(field.to(self.system.device) for field in fields))
-                explanation = self.system.explain(encoded, stored)[0]
+            if isinstance(self.system, TreeSystem):  # the stored encoding suffices
+                encoded = self.system.encode_batch(batch)
+                explanation = self.system.explain(encoded, self._encodings(encoded, np.array([row])))[0]
             else:
                 pixels = np.asarray(Image.open(io.BytesIO(self.thumbnail(photo))))
                 shown = stacked([PhotoBatch(*self.rendering.photo(pixels, boxes, UnitAffine()), torch.tensor(0))])
-                explanation = self.system.explain_pictures(
-                    drawing, PhotoBatch(*(field.to(self.system.device) for field in shown))
+                explanation = self.system.explain_images(
+                    batch, PhotoBatch(*(field.to(self.system.device) for field in shown))
                 )[0]
-        drawn = sketch.grouped(self.rendering.max_strokes).strokes
-        strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in drawn]
+        nodes = sketch.grouped(self.rendering.max_strokes).strokes
+        strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in nodes]
         strokes += [[]] * self.rendering.whole_sketch_node
-        stroke_boxes = drawing.boxes[0][drawing.mask[0]].cpu().numpy()
+        stroke_boxes = batch.boxes[0][batch.mask[0]].cpu().numpy()
         return PairView(strokes, [_box(b) for b in stroke_boxes], [_box(b) for b in boxes], explanation)
 
 

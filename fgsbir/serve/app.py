@@ -1,4 +1,4 @@
-"""The web application: a page to draw on, and the API that it uses."""
+"""The web application: a page to draw on, and its API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fgsbir.serve.limits import Limits
 from fgsbir.serve.messages import (
     ExplainAnswer,
     ExplainRequest,
-    Explanation,
+    ExplanationAnswer,
     HealthAnswer,
     HitAnswer,
     InfoAnswer,
@@ -47,19 +47,19 @@ FORMATS = {
     ".ndjson": "application/x-ndjson",
     ".npy": "application/x-npy",
 }
-"""The files that become strokes, by suffix, and the Content-Type by which they are sent."""
+"""Sketch files by suffix, with their Content-Type."""
 _SUFFIXES = {media: suffix for suffix, media in FORMATS.items()}
 _PAGE = {"": "text/html", "style.css": "text/css", "icon.svg": "image/svg+xml"}
 _PAGE |= dict.fromkeys(("page.js", "api.js", "drawing.js", "paper.js", "results.js", "explain.js"), "text/javascript")
 
 
 def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collection[str] | None = None) -> FastAPI:
-    """The application over an index.
+    """The application that serves an index.
 
     Args:
-        searcher: finds photos.
-        limits: what may be asked of it.
-        hosts: names under which the server may be asked; any, if None.
+        searcher: searcher over the index.
+        limits: limits of requests; `Limits()` by default.
+        hosts: host names that requests may use; None allows any.
     """
     limits = limits or Limits()
     metrics = Metrics(len(searcher))
@@ -77,9 +77,9 @@ def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collecti
     app = FastAPI(
         title="fgsbir",
         version="1",
-        description="Finds photos by a drawing.",
+        description="Finds photos by a sketch.",
         openapi_url="/api/v1/openapi.json",
-        docs_url=None,  # its page would load scripts from elsewhere
+        docs_url=None,  # this page would load scripts from other servers
         redoc_url=None,
         lifespan=lifespan,
         exception_handlers={HTTPException: on_refusal, RequestValidationError: on_invalid, Exception: on_failure},
@@ -88,13 +88,13 @@ def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collecti
     api = APIRouter(prefix="/api/v1")
 
     @api.post("/search", responses=documented(400, 408, 413, 422, 429, 503))
-    async def search(asked: SearchRequest, request: Request) -> SearchAnswer:
-        """The photos nearest to a drawing."""
+    async def search(query: SearchRequest, request: Request) -> SearchAnswer:
+        """The photos nearest to a sketch."""
         started = perf_counter()
-        if asked.top > limits.top:
+        if query.top > limits.top:
             raise ApiError(422, "many_photos", f"An answer holds at most {limits.top} photos.", "top")
-        sketch = asked.sketch(limits)
-        found, worked = await matches.run(request, lambda: _timed(lambda: searcher.search(sketch, asked.top)))
+        sketch = query.sketch(limits)
+        found, worked = await matches.run(request, searcher.search, sketch, query.top)
         total = 1000 * (perf_counter() - started)
         ms = {"encode": found.encode_ms, "first": found.first_ms, "match": found.match_ms}
         for stage, value in ms.items():
@@ -103,15 +103,15 @@ def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collecti
         return SearchAnswer(hits=hits, ms=Milliseconds(**ms, wait=max(0.0, total - worked), total=total))
 
     @api.post("/explain", responses=documented(400, 404, 408, 413, 422, 429, 503))
-    async def explain(asked: ExplainRequest, request: Request) -> ExplainAnswer:
-        """Which strokes met which regions of a photo, and in what order they fused."""
-        sketch = asked.sketch(limits)
+    async def explain(query: ExplainRequest, request: Request) -> ExplainAnswer:
+        """Attention between strokes and regions of a photo, and the order in which they fuse."""
+        sketch = query.sketch(limits)
         try:
-            view, worked = await matches.run(request, lambda: _timed(lambda: searcher.explain(sketch, asked.photo)))
+            view, worked = await matches.run(request, searcher.explain, sketch, query.photo)
         except KeyError:
             raise _no_photo() from None
         metrics.stage("explain", worked)
-        return ExplainAnswer(photo=asked.photo, explanation=None if view is None else _explanation(view))
+        return ExplainAnswer(photo=query.photo, explanation=None if view is None else _explanation(view))
 
     content = {media: {"schema": {"type": "string", "format": "binary"}} for media in _SUFFIXES}
     document = {"requestBody": {"required": True, "content": content}}
@@ -120,29 +120,29 @@ def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collecti
         FILES.removeprefix(api.prefix), responses=documented(408, 413, 415, 422, 429, 503), openapi_extra=document
     )
     async def sketch(request: Request) -> SketchAnswer:
-        """The strokes of a file: SVG, QuickDraw, stroke-3 or stroke-5, or a picture of a drawing."""
+        """The strokes of a sketch file: SVG, QuickDraw, stroke-3, stroke-5, PNG or JPEG."""
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in _SUFFIXES:
-            raise ApiError(415, "format", f"Send one of {', '.join(_SUFFIXES)}.", "Content-Type")
+            raise ApiError(415, "format", f"The Content-Type is none of {', '.join(_SUFFIXES)}.", "Content-Type")
         body, suffix = await request.body(), _SUFFIXES[media]
         if suffix == ".svg" and len(body) > limits.svg_bytes:
             raise ApiError(413, "too_large", f"The SVG has more than {limits.svg_bytes} bytes.")
         try:
-            drawing, worked = await reads.run(request, lambda: _timed(lambda: reader.read(body, suffix)))
+            drawing, worked = await reads.run(request, reader.read, body, suffix)
         except Unreadable as error:
             raise ApiError(422, "unreadable", f"{error}.") from None
         metrics.stage("read", worked)
         return SketchAnswer(strokes=[stroke.tolist() for stroke in drawing.strokes])
 
-    picture: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A small picture."}}
+    jpeg: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "The thumbnail."}}
 
     @api.get(
         "/photos/{photo:path}/thumbnail",
         response_class=Response,
-        responses=picture | {304: {"description": "It has not changed."}} | documented(404, 422),
+        responses=jpeg | {304: {"description": "The thumbnail has not changed."}} | documented(404, 422),
     )
     def thumbnail(photo: str, if_none_match: Annotated[str | None, Header()] = None) -> Response:
-        """A photo, small. Its id may hold slashes."""
+        """A thumbnail of a photo, whose id may contain slashes."""
         try:
             content = searcher.thumbnail(photo)
         except KeyError:
@@ -151,17 +151,17 @@ def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collecti
 
     @api.get("/info")
     async def info() -> InfoAnswer:
-        """What this server is, and what may be asked of it."""
+        """Version, number of photos, sketch formats and limits of this server."""
         return InfoAnswer(version=__version__, photos=len(searcher), formats=FORMATS, limits=asdict(limits))
 
     @app.get("/healthz")
     async def healthz() -> HealthAnswer:
-        """Whether the server is up."""
+        """Health of the server."""
         return HealthAnswer(status="ok", photos=len(searcher))
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}, "description": "OK"}})
-    async def tell_prometheus() -> Response:
-        """Figures for Prometheus."""
+    async def prometheus() -> Response:
+        """Metrics in Prometheus's text format."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(api)
@@ -171,7 +171,7 @@ def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collecti
 
 
 def _page_file(name: str, media: str) -> Callable[..., Response]:
-    """A route that answers with a file of the page, which is read once, here."""
+    """A route that answers with a file of the page; the file is read once."""
     content = (files("fgsbir.serve") / "static" / name).read_bytes()
 
     def file(if_none_match: Annotated[str | None, Header()] = None) -> Response:
@@ -181,26 +181,19 @@ def _page_file(name: str, media: str) -> Callable[..., Response]:
 
 
 def _cached(content: bytes, media: str, known: str | None) -> Response:
-    """The content, or only the news that it has not changed."""
+    """The content, or 304 if the client's copy is current."""
     tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     return Response(status_code=304, headers=headers) if tag == known else Response(content, 200, headers, media)
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What `work()` returns, and how many milliseconds it took."""
-    started = perf_counter()
-    result = work()
-    return result, 1000 * (perf_counter() - started)
-
-
 def _no_photo() -> ApiError:
-    return ApiError(404, "no_photo", "The index has no such photo.", "photo")
+    return ApiError(404, "no_photo", "The index has no photo of this id.", "photo")
 
 
-def _explanation(view: PairView) -> Explanation:
+def _explanation(view: PairView) -> ExplanationAnswer:
     tree = view.explanation
-    return Explanation(
+    return ExplanationAnswer(
         strokes=view.strokes,
         stroke_boxes=view.stroke_boxes,
         photo_boxes=view.photo_boxes,

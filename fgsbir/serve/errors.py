@@ -1,4 +1,4 @@
-"""Answers to requests that cannot be served."""
+"""Error answers of the API."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from starlette.exceptions import HTTPException
 class Problem(BaseModel):
     """What is wrong with a request."""
 
-    code: str = Field(description="one word for programs, such as `busy`")
-    message: str = Field(description="a sentence for people")
-    field: str | None = Field(default=None, description="the part of the request that is at fault, if there is one")
+    code: str = Field(description="machine-readable code, such as `busy`")
+    message: str = Field(description="human-readable sentence")
+    field: str | None = Field(default=None, description="field of the request that is at fault, if there is one")
 
 
 class ErrorAnswer(BaseModel):
-    """The body of every answer that is an error."""
+    """The body of every error answer."""
 
     error: Problem
 
 
 class ApiError(HTTPException):
-    """A request that is refused.
+    """Refuses a request.
 
     Args:
-        status: of the answer.
-        code: one word for programs.
-        message: a sentence for people.
-        field: the part of the request that is at fault.
-        retry_after: seconds until it may be asked again.
+        status: HTTP status of the answer.
+        code: machine-readable code.
+        message: human-readable sentence.
+        field: field of the request that is at fault.
+        retry_after: seconds until the client may ask again.
     """
 
     def __init__(
@@ -47,20 +47,20 @@ class ApiError(HTTPException):
 
 _MEANINGS = {
     400: "The request is malformed.",
-    404: "There is no such thing.",
+    404: "The index has no photo of this id.",
     408: "The body took too long to arrive.",
     413: "The body is too large.",
-    415: "The file has a format that is not read.",
-    422: "A field does not fit, or the file cannot be read.",
-    429: "The client asks too often; `Retry-After` says when to ask again.",
-    503: "The server is busy; `Retry-After` says when to ask again.",
+    415: "The file format is not supported.",
+    422: "A field is invalid, or the file cannot be read.",
+    429: "The client sends too many requests; `Retry-After` gives the seconds to wait.",
+    503: "The server is busy; `Retry-After` gives the seconds to wait.",
 }
 _CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI document says of these answers."""
-    wait = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+    """The entries of these answers in the OpenAPI document."""
+    wait = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
     return {
         status: {"model": ErrorAnswer, "description": _MEANINGS[status]}
         | ({"headers": wait} if status in (429, 503) else {})
@@ -69,10 +69,10 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def answer(error: HTTPException) -> JSONResponse:
-    """The answer to a request that is refused."""
+    """The answer to a refused request."""
     if isinstance(error, ApiError):
         problem = error.problem
-    else:  # of the framework: no such route, another method, a body that is no JSON
+    else:  # raised by the framework: unknown route, wrong method, body that is not JSON
         problem = Problem(code=_CODES.get(error.status_code, "refused"), message=str(error.detail))
     return JSONResponse(ErrorAnswer(error=problem).model_dump(), error.status_code, error.headers)
 
@@ -84,16 +84,16 @@ async def on_refusal(request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
-    """Answers a request whose fields do not fit: 400 if it is no JSON, else 422."""
+    """Answers an invalid request: 400 if its body is not JSON, else 422."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return answer(ApiError(400, "malformed", "The body is not valid JSON."))
-    # The first word says whether it is the body, the path or the query. Names that a client made up are not repeated.
+    # The first part of the location is "body", "path" or "query". Unknown names are not echoed.
     path = ".".join(str(part) for part in first["loc"][1:]) if first["type"] != "extra_forbidden" else ""
     return answer(ApiError(422, "invalid", f"{first['msg']}.", path or None))
 
 
 async def on_failure(request: Request, error: Exception) -> JSONResponse:
-    """Answers what nobody foresaw, and tells nothing of it; the log has it."""
-    return answer(ApiError(500, "failed", "The server failed; its log says more."))
+    """Answers an unexpected error without its details, which are in the log."""
+    return answer(ApiError(500, "failed", "The server failed; see its log."))

@@ -1,4 +1,4 @@
-"""What stands before every route: who may ask, how often, and how much."""
+"""Middleware in front of every route: allowed hosts, rate limits and body sizes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Buckets:
 
     Args:
         rate: tokens a second.
-        burst: tokens that a bucket holds.
-        most: buckets; the one that was used least recently is dropped for a new one.
+        burst: capacity of a bucket, in tokens.
+        most: most buckets kept; the least recently used one is dropped first.
     """
 
     def __init__(self, rate: float, burst: int, most: int = 10_000) -> None:
@@ -43,7 +43,7 @@ class Buckets:
         return len(self._buckets)
 
     def wait(self, client: str, now: float) -> float:
-        """Takes a token; 0 if there was one, else the seconds until there is."""
+        """Takes a token: 0 if there is one, else the seconds until there will be."""
         tokens, then = self._buckets.pop(client, (float(self.burst), now))
         tokens = min(self.burst, tokens + (now - then) * self.rate)
         enough = tokens >= 1
@@ -54,14 +54,14 @@ class Buckets:
 
 
 class Guard:
-    """Middleware that refuses what is too much before it is read, counts everything and sets the safety headers.
+    """Refuses excessive requests before their bodies are read, counts all requests and sets security headers.
 
     Args:
-        app: what it guards.
-        limits: what is too much.
-        metrics: where it counts.
-        hosts: names under which the server may be asked; a web page that was given another name for its
-            address (DNS rebinding) could read the answers otherwise. None allows any.
+        app: application behind it.
+        limits: limits of requests.
+        metrics: metrics to update.
+        hosts: host names that requests may use; None allows any. Names are checked because a web page whose own name
+            resolves to this server (DNS rebinding) could read the answers.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, hosts: Collection[str] | None) -> None:
@@ -90,21 +90,21 @@ class Guard:
                 await answer(error)(scope, receive, send_safely)
             finally:
                 route = getattr(scope.get("route"), "path", "none")
-                method = scope["method"] if route != "none" else "any"  # clients make up methods, too
+                method = scope["method"] if route != "none" else "any"  # clients can make up methods
                 self.metrics.requests.labels(method, route, status).inc()
                 self.metrics.seconds.labels(route).observe(perf_counter() - started)
 
     def _admit(self, scope: Scope) -> None:
-        """Refuses a client or a body at once."""
+        """Refuses a wrong host, a client over its rate, or a body whose header announces too much."""
         headers = Headers(scope=scope)
         if self.hosts is not None and _host(headers.get("host", "")) not in self.hosts:
-            raise ApiError(400, "host", "The server does not go by this name.", "Host")
+            raise ApiError(400, "host", "The server does not have this host name.", "Host")
         if scope["method"] != "POST":
             return
         client = scope["client"][0] if scope.get("client") else ""
         if wait := self.buckets.wait(client, monotonic()):
             self.metrics.rejected.labels("rate").inc()
-            raise ApiError(429, "rate", "You ask too often.", retry_after=wait)
+            raise ApiError(429, "rate", "Too many requests.", retry_after=wait)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._most(scope):
             raise self._too_large(scope)
@@ -117,12 +117,12 @@ class Guard:
         return ApiError(413, "too_large", f"The body has more than {self._most(scope)} bytes.")
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """`receive` that counts what comes, whatever the header said, and does not wait for ever."""
+        """`receive` with a limit on the bytes that arrive, whatever the header says, and on the time they take."""
         size, ended, deadline = 0, False, monotonic() + self.limits.body_seconds
 
         async def receive_limited() -> Message:
             nonlocal size, ended
-            if ended:  # what comes now is the end of the connection
+            if ended:  # the next message is the end of the connection
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), max(0, deadline - monotonic()))
@@ -139,5 +139,5 @@ class Guard:
 
 
 def _host(header: str) -> str:
-    """The name in a Host header, without its port."""
+    """The host name of a Host header, without the port."""
     return header.lower().partition("]")[0] + "]" if header.startswith("[") else header.lower().partition(":")[0]

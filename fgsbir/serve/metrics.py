@@ -1,4 +1,4 @@
-"""What a server tells Prometheus."""
+"""Metrics of a server for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Metrics:
     """The metrics of one server.
 
     Args:
-        photos: in its index.
+        photos: number of photos in its index.
     """
 
     def __init__(self, photos: int) -> None:
@@ -27,7 +27,7 @@ class Metrics:
         )
         self._stages = Histogram(
             "fgsbir_stage_seconds",
-            "Time of a stage: wait (for a turn), encode, first, match; explain; read (a file)",
+            "Time of a stage: wait (in the queue), encode, first, match; explain; read (a file)",
             ("stage",),
             buckets=_SECONDS,
             registry=self.registry,
@@ -35,9 +35,9 @@ class Metrics:
         Gauge("fgsbir_photos", "Photos in the index", registry=self.registry).set(photos)
 
     def stage(self, name: str, milliseconds: float) -> None:
-        """Notes how long a stage took."""
+        """Records the time of a stage."""
         self._stages.labels(name).observe(milliseconds / 1000)
 
     def text(self) -> bytes:
-        """All of them, in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self.registry)

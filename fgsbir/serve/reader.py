@@ -1,4 +1,4 @@
-"""Files of strangers, read in a process of its own that has little time and little memory."""
+"""Reads untrusted sketch files in a separate process with limited time and memory."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from fgsbir.serve.limits import Limits
 from fgsbir.sketch.formats import parse_sketch
 from fgsbir.sketch.strokes import VectorSketch
 
-_MEMORY = 2 * 2**30  # bytes that reading may take, beyond what the libraries take
+_MEMORY = 2 * 2**30  # bytes for reading, beyond those of the libraries
 _START = 60.0  # seconds for the process to come up
 
 
 class Unreadable(Exception):
-    """A file that is no drawing, or takes too long; the message is for whoever sent it."""
+    """A file that holds no sketch or takes too long to read; the message is for the client."""
 
 
 class Reader:
-    """Makes strokes of files.
+    """Reads sketch files in a subprocess.
 
-    What takes too long or too much memory ends with the process, and the next file gets a new one. Both ends speak
-    JSON: nothing is ever unpickled.
+    A file that takes too long or too much memory ends the process; the next file starts a new one. Both ends exchange
+    JSON, so nothing is unpickled.
 
     Args:
-        limits: of time, strokes, points and pixels.
+        limits: limits of time, strokes, points and pixels.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -42,14 +42,14 @@ class Reader:
         self._pipe: Connection | None = None
 
     def read(self, content: bytes, suffix: str) -> VectorSketch:
-        """The drawing in a file.
+        """The sketch in a file.
 
         Args:
-            content: of the file.
-            suffix: its format, one of `SKETCH_SUFFIXES`.
+            content: content of the file.
+            suffix: format of the file, one of `SKETCH_SUFFIXES`.
 
         Raises:
-            Unreadable: if it is none, or too much.
+            Unreadable: if the file holds no sketch, or exceeds a limit.
         """
         with self._lock:
             try:
@@ -60,7 +60,7 @@ class Reader:
                     self._end()
                     raise Unreadable(f"it takes more than {self.limits.read_seconds:g} seconds to read")
                 answer = json.loads(pipe.recv_bytes())
-            except (EOFError, OSError):  # it died: out of memory, or a fault in a library
+            except (EOFError, OSError):  # the process died: out of memory, or a crash in a library
                 self._end()
                 raise Unreadable("it cannot be read") from None
         if "problem" in answer:
@@ -73,20 +73,16 @@ class Reader:
             self._end()
 
     def _running(self) -> Connection:
-        """The pipe to the process, which is started if there is none."""
+        """The pipe to the process, which is started if it does not run."""
         if self._pipe is None or self._process is None or self._process.poll() is not None:
             self._end()
             self._pipe, far = Pipe()
             with far:
-                words = [
-                    sys.executable,
-                    "-m",
-                    "fgsbir.serve.reader",
-                    str(far.fileno()),
-                    json.dumps(asdict(self.limits)),
-                ]
-                # In a session of its own, for Ctrl-C is the server's, which ends this process.
-                self._process = subprocess.Popen(words, pass_fds=[far.fileno()], start_new_session=True)
+                argv = ["-m", "fgsbir.serve.reader", str(far.fileno()), json.dumps(asdict(self.limits))]
+                # A session of its own keeps Ctrl-C away from it: the server ends it.
+                self._process = subprocess.Popen(
+                    [sys.executable, *argv], pass_fds=[far.fileno()], start_new_session=True
+                )
             if not self._pipe.poll(_START):
                 raise OSError("it does not start")
             self._pipe.recv_bytes()
@@ -102,9 +98,9 @@ class Reader:
 
 
 def _serve(pipe: Connection, limits: Limits) -> None:
-    """The process: reads one file after the other until the pipe is closed."""
+    """The subprocess: reads files until the pipe is closed."""
     _limit_memory()
-    warnings.simplefilter("ignore")  # of strange numbers, which are refused in the end
+    warnings.simplefilter("ignore")  # about odd numbers, which are refused later
     with suppress(EOFError, OSError):
         pipe.send_bytes(b"ready")
         while True:
@@ -113,7 +109,7 @@ def _serve(pipe: Connection, limits: Limits) -> None:
 
 
 def _answer(content: bytes, suffix: str, limits: Limits) -> dict[str, object]:
-    """The strokes of a file, or what is wrong with it."""
+    """The strokes of a file, or the problem with it."""
     try:
         sketch = parse_sketch(content, suffix, "the file", limits.image_pixels)
         if len(sketch) > limits.strokes:
@@ -126,12 +122,12 @@ def _answer(content: bytes, suffix: str, limits: Limits) -> dict[str, object]:
         return {"problem": str(error)}
     except MemoryError:
         return {"problem": "the file: it takes too much memory to read"}
-    except Exception:  # a library's surprise at a broken file
+    except Exception:  # a library's error about a broken file
         return {"problem": "the file: it cannot be read; replace it"}
 
 
 def _limit_memory() -> None:
-    """Lets the process grow no further than `_MEMORY`, where the system can see to it."""
+    """Limits the memory of the process to `_MEMORY` more, if the operating system can."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -23,9 +23,9 @@ _FAR = 2**26  # about four million pixels off the frame; keeps fixed-point coord
 def rasterise(
     sketch: VectorSketch, size: int = 224, width: float = 2.0, ink: Ink = "dark", antialias: bool = True
 ) -> npt.NDArray[np.uint8]:
-    """Draws a sketch into a square picture.
+    """Draws a sketch into a square image.
 
-    The unit frame covers the picture: x = 0 is the left edge of the first pixel, x = 1 the right edge of
+    The unit frame covers the image: x = 0 is the left edge of the first pixel, x = 1 the right edge of
     the last. What lies outside is cut off. A stroke within one pixel is drawn as a dot.
 
     Lines are drawn thin and then widened by dilation: cv2's own wide antialiased lines come out a pixel too
@@ -35,15 +35,15 @@ def rasterise(
     step, to three pixels; here lines are antialiased, two pixels wide, and dark on white.
 
     Args:
-        sketch: the drawing.
-        size: side of the picture in pixels.
+        sketch: sketch to draw.
+        size: side of the image, in pixels.
         width: line width in pixels of a 256-pixel frame, so that the look does not depend on `size`;
             drawn in whole pixels, at least 1.
         ink: "dark" draws black on white, "light" white on black.
         antialias: whether edges are smooth.
 
     Returns:
-        The picture, `(size, size)`, 0 to 255.
+        The image, `(size, size)`, 0 to 255.
 
     Raises:
         InputError: if an argument is out of its range.
@@ -72,8 +72,8 @@ def rasterise(
     cv2.polylines(canvas, strokes, isClosed=False, color=255, thickness=1, lineType=line, shift=_SHIFT)
     if thickness > 1:
         cv2.dilate(canvas, _brush(thickness), dst=canvas)
-    picture = canvas[margin : margin + size, margin : margin + size]
-    return ~picture if ink == "dark" else picture.copy()
+    image = canvas[margin : margin + size, margin : margin + size]
+    return ~image if ink == "dark" else image.copy()
 
 
 @cache

@@ -18,7 +18,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class VectorSketch:
-    """Strokes in drawing order, in the unit frame of their picture: x right, y down, both in [0, 1].
+    """Strokes in drawing order, in the unit frame of their image: x right, y down, both in [0, 1].
 
     Everything about a sketch (its raster, its stroke boxes, its sequence of pen moves) is derived from
     this. Points may leave the unit frame after an augmentation; a rasteriser clips them.
@@ -110,7 +110,7 @@ class VectorSketch:
         """Axis-aligned box of each stroke, `(S, 4)` as `(x1, y1, x2, y2)`, clipped to the unit frame.
 
         Args:
-            min_side: a box thinner than this (a dot, a straight horizontal line) is widened about its
+            min_side: A box thinner than this (a dot, a straight horizontal line) is widened about its
                 centre to this side, in frame units, so that it has an area to pool over. ChairV2
                 has hundreds of such strokes.
         """
@@ -132,7 +132,7 @@ class VectorSketch:
         there once the ink before it is exceeded. A drawing of dots alone is there from the start.
 
         Args:
-            share: of the total ink, in (0, 1]; at 1 it is the drawing itself.
+            share: share of the total ink, in (0, 1]; 1 gives the drawing itself.
 
         Raises:
             ValueError: if the share is out of range.
@@ -198,8 +198,8 @@ class VectorSketch:
     def thinned(self, max_points: int) -> VectorSketch:
         """At most `max_points` points: simplified with about the least tolerance that does it, if there are more.
 
-        Each stroke keeps its first and its last point. A drawing of more strokes than that leaves room for is
-        `grouped` first; nothing is ever cut off.
+        Each stroke keeps its first and its last point. A drawing with too many strokes for that is `grouped` first;
+        nothing is ever cut off.
 
         Raises:
             ValueError: if `max_points` is less than 2.
@@ -224,7 +224,7 @@ class VectorSketch:
     def grouped(self, max_strokes: int) -> VectorSketch:
         """At most `max_strokes` strokes: the consecutive two with the least joint ink are joined, repeatedly.
 
-        The graph of a system has a fixed room for nodes; a drawing of many short strokes (hatching)
+        The graph of a system has a fixed capacity for nodes; a drawing of many short strokes (hatching)
         keeps all its ink this way, where cutting it off would lose its end. The joining segment counts
         as ink afterwards, as it would if the pen had not been lifted.
 

@@ -17,7 +17,7 @@ from fgsbir.sketch.strokes import VectorSketch
 Points = npt.NDArray[np.float64]
 End: TypeAlias = "tuple[_Edge, int]"  # 0 is its first point, 1 its last
 
-SMALLEST = 16  # pixels; a smaller picture holds no drawing
+SMALLEST = 16  # pixels; a smaller image holds no drawing
 _WORKING = 512  # pixels of the longer side while tracing
 _FAINTEST = 24.0  # grey levels between paper and the faintest line
 _MOST = 300  # strokes; what has more is no line drawing
@@ -41,32 +41,32 @@ def vectorise(
     a circle one that is closed. A dot is a stroke of one point.
 
     How a drawing was made cannot be seen, so strokes come by ink length, longest first. A prefix by ink, which is what
-    the coarse levels of detail keep, then holds the outline and loses the details. The same picture always gives the
+    the coarse levels of detail keep, then holds the outline and loses the details. The same image always gives the
     same strokes.
 
     Where there are more than `max_strokes`, the shortest ones become detours of their nearest: the pen leaves that
-    line, draws the short one there and back, and goes on. A `Rendering` with less room joins strokes of like length
-    instead, wherever they are, by lines across the picture.
+    line, draws the short one there and back, and goes on. A `Rendering` of smaller capacity joins strokes of similar
+    length instead, wherever they are, by lines across the image.
 
     Args:
         raster: `(H, W)`, `(H, W, 3)` or `(H, W, 4)`; transparency is laid on white. Ink may be dark on light paper or
             light on dark; uneven light is evened out.
-        max_strokes: strokes at most.
-        threshold: grey levels from paper to ink; Otsu's, if it is not given.
-        speck: what is smaller than this in both directions is dirt, in frame units.
+        max_strokes: largest number of strokes.
+        threshold: grey levels from paper to ink; Otsu's threshold if not given.
+        speck: size of dirt, in frame units; smaller marks, in both directions, are dropped.
         tolerance: largest distance of a simplified stroke from its line, in frame units.
-        where: named in errors, e.g. the file.
+        where: name of the source in errors, e.g. the file.
 
     Returns:
-        The strokes in the frame of the picture: its longer side is 1, the shorter one is centred.
+        The strokes in the frame of the image: its longer side is 1, the shorter one is centred.
 
     Raises:
-        InputError: if the picture is too small, blank, no line drawing, or of another shape or type, or there is no
-            room for strokes.
+        InputError: if the image is too small, blank, no line drawing, or of another shape or type, or `max_strokes` is
+            less than 1.
     """
     if raster.dtype != np.uint8 or raster.ndim not in (2, 3) or raster.shape[2:] not in ((), (3,), (4,)):
         problem = f"it is {raster.dtype} {raster.shape}"
-        raise InputError(where, problem, "give a grey, RGB or RGBA picture of 8 bits a channel")
+        raise InputError(where, problem, "give a grey, RGB or RGBA image of 8 bits a channel")
     if max_strokes < 1:
         raise InputError("max_strokes", f"{max_strokes} is out of range", "use 1 or more")
     height, width = raster.shape[:2]
@@ -94,19 +94,19 @@ def _ink(raster: npt.NDArray[np.uint8], threshold: float | None) -> npt.NDArray[
 
     Antialiased lines fade where they run between two pixels, so half the threshold is enough beside what reaches it.
     """
-    picture = raster if raster.ndim == 3 else raster[..., None]
-    if picture.shape[2] == 4:
-        alpha = picture[..., 3:] / np.float32(255)
-        picture = (picture[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
-    scale = _WORKING / max(picture.shape[:2])
-    size = [max(1, round(n * scale)) for n in picture.shape[1::-1]]
-    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    paper = _paper(picture)
-    dark, light = (reduce(cv2.max, cv2.split(cv2.subtract(*pair))) for pair in ((paper, picture), (picture, paper)))
+    image = raster if raster.ndim == 3 else raster[..., None]
+    if image.shape[2] == 4:
+        alpha = image[..., 3:] / np.float32(255)
+        image = (image[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+    scale = _WORKING / max(image.shape[:2])
+    size = [max(1, round(n * scale)) for n in image.shape[1::-1]]
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    paper = _paper(image)
+    dark, light = (reduce(cv2.max, cv2.split(cv2.subtract(*pair))) for pair in ((paper, image), (image, paper)))
     strength = dark if cv2.norm(dark) >= cv2.norm(light) else light
     if threshold is None:
         otsu = cv2.threshold(strength, 0, 255, cv2.THRESH_OTSU)[0]
-        deviation = 1.5 * float(np.median(strength))  # of the paper's grain, which is most of the picture
+        deviation = 1.5 * float(np.median(strength))  # of the paper's grain, which is most of the image
         threshold = max(otsu, _FAINTEST, 6 * deviation)
     faint = (strength > threshold / 2).astype(np.uint8)
     count, labels = cv2.connectedComponents(faint, connectivity=8)
@@ -116,11 +116,11 @@ def _ink(raster: npt.NDArray[np.uint8], threshold: float | None) -> npt.NDArray[
     return real[labels]
 
 
-def _paper(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The colour of the paper at each pixel: the median around it, as wide as half the picture."""
-    height, width = picture.shape[:2]
+def _paper(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The colour of the paper at each pixel: the median around it, as wide as half the image."""
+    height, width = image.shape[:2]
     scale = 128 / max(height, width)
-    small = cv2.resize(picture, [max(1, round(n * scale)) for n in (width, height)], interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, [max(1, round(n * scale)) for n in (width, height)], interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(cv2.medianBlur(small, 63), (width, height), interpolation=cv2.INTER_LINEAR))
 
 
@@ -164,7 +164,7 @@ class _Lines:
         self.edges: list[_Edge] = []
         self._trace(thin, radius)
         self._prune()
-        self._mend_crossings()
+        self._join_crossings()
         self._prune()
 
     def strokes(self) -> list[Points]:
@@ -197,9 +197,9 @@ class _Lines:
         and no row of junctions. Pixels with three links or more are junctions, and touching ones are one node.
         """
         rows, columns = np.nonzero(thin)
-        place = np.full(thin.shape, -1)
-        place[rows, columns] = np.arange(len(rows))
-        links = np.stack([place[rows + dy, columns + dx] for dy, dx in _NEIGHBOURS], axis=1)
+        index = np.full(thin.shape, -1)
+        index[rows, columns] = np.arange(len(rows))
+        links = np.stack([index[rows + dy, columns + dx] for dy, dx in _NEIGHBOURS], axis=1)
         for corner in range(4):
             links[(links[:, [corner, (corner + 1) % 4]] >= 0).any(1), 4 + corner] = -1
         degree = (links >= 0).sum(1)
@@ -290,7 +290,7 @@ class _Lines:
             for edge, end in left:
                 edge.points[-end] = tip
 
-    def _mend_crossings(self) -> None:
+    def _join_crossings(self) -> None:
         """Puts two forks together where thinning made them of one crossing: they are joined within the ink."""
         degree = {node: len(ends) for node, ends in self._ends().items()}
         bridges = []
@@ -369,11 +369,11 @@ def _absorbed(strokes: list[Points], max_strokes: int) -> list[Points]:
         short = strokes.pop()
         some, others = short[::2], np.concatenate(strokes)  # half of its points will do
         distances = (others**2).sum(1)[:, None] - 2 * others @ some.T + (some**2).sum(1)
-        place, enter = (int(i) for i in np.unravel_index(distances.argmin(), distances.shape))
+        nearest, enter = (int(i) for i in np.unravel_index(distances.argmin(), distances.shape))
         enter *= 2
         starts = np.cumsum([0] + [len(stroke) for stroke in strokes])
-        number = int(np.searchsorted(starts, place, side="right")) - 1
-        stroke, leave = strokes[number], place - starts[number]
+        number = int(np.searchsorted(starts, nearest, side="right")) - 1
+        stroke, leave = strokes[number], nearest - starts[number]
         detour = [short[enter:], short[-2::-1], short[1 : enter + 1]]
         strokes[number] = np.concatenate([stroke[: leave + 1], *detour, stroke[leave:]])
     return strokes

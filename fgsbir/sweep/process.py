@@ -17,9 +17,9 @@ from fgsbir.sweep.state import FAILED, STARTED
 _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
-def fgsbir(*words: str) -> list[str]:
+def fgsbir(*argv: str) -> list[str]:
     """The command line of an `fgsbir` command, whatever is on the path."""
-    return [sys.executable, "-m", "fgsbir", *words]
+    return [sys.executable, "-m", "fgsbir", *argv]
 
 
 def start(

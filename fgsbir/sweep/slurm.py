@@ -20,7 +20,7 @@ from fgsbir.sweep.process import fgsbir, start
 from fgsbir.sweep.state import state_of, summary
 
 DAY = 24 * 60
-"""Minutes that a job gets if nothing else is said. One that is not done by then is queued again, and goes on."""
+"""Minutes that a job gets by default. One that is not done by then is queued again, and goes on."""
 
 TIMEOUTS = 100
 """How many times it is."""
@@ -125,15 +125,15 @@ def _job(run: PlannedRun, folder: Path) -> Job:
 
 def _wait(runs: Sequence[PlannedRun], job_id: str) -> None:
     """Waits until all runs have ended, or their job has left the queue for good, and tells when runs end."""
-    said = absent = 0
+    told = absent = 0
     while True:
         try:
             absent = 0 if _queued(f"--jobs={job_id}") else absent + 1
         except InputError:  # a busy Slurm does not always answer
             absent = 0
         ended = [state for state in map(state_of, runs) if state.kind in ("done", "failed")]
-        if len(ended) > said:
-            said = len(ended)
+        if len(ended) > told:
+            told = len(ended)
             print(f"of {len(runs)} runs, {summary(ended).partition(': ')[2]}", flush=True)
         if absent >= ABSENCES or (absent and len(ended) == len(runs)):
             return

@@ -60,7 +60,7 @@ def load_sweep(path: Path, overrides: Mapping[str, Sequence[Any]] | None = None)
     except OSError as error:
         raise InputError(path, error.strerror or "cannot be read", "check the path of the sweep") from None
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise InputError(path, f"not a sweep ({str(error).splitlines()[0]})", "mend the file") from None
+        raise InputError(path, f"not a sweep ({str(error).splitlines()[0]})", "fix the file") from None
     assert isinstance(plain, dict)
     if plain.get("method") != "grid":
         raise InputError(path, f"method '{plain.get('method')}' is not run here", "use 'method: grid'")

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from fgsbir.errors import InputError
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep.plan import PlannedRun
+from fgsbir.visualization.tables import Column, Table, plain_row, to_text
 
 FAILED = "fgsbir run: "
 """How the last line of a log begins when the run failed, and was not just interrupted."""
@@ -61,11 +62,11 @@ def progress(folder: RunFolder) -> str:
 
 
 def error_line(folder: RunFolder) -> str:
-    """What the log says last of why a run failed."""
-    *_, said, verdict = ["", "", *_log_lines(folder)]
-    if not said or said.startswith(STARTED) or "killed by" in verdict:
+    """The last reason in a log why a run failed."""
+    *_, last, verdict = ["", "", *_log_lines(folder)]
+    if not last or last.startswith(STARTED) or "killed by" in verdict:
         return verdict.removeprefix(FAILED)
-    return said.removeprefix("fgsbir: error: ")
+    return last.removeprefix("fgsbir: error: ")
 
 
 def _log_lines(folder: RunFolder) -> list[str]:
@@ -86,8 +87,8 @@ def summary(states: Sequence[State]) -> str:
 
 def table(runs: Sequence[PlannedRun], states: Sequence[State]) -> str:
     """A line a run: state, name, folder and detail."""
-    rows = [
-        (state.kind, run.label, str(run.folder.path), state.detail) for run, state in zip(runs, states, strict=True)
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    rows = tuple(
+        plain_row(state.kind, run.label, str(run.folder.path), state.detail)
+        for run, state in zip(runs, states, strict=True)
+    )
+    return to_text(Table("sweep", "", {}, 4 * (Column("", "", (), is_text=True),), (rows,)))

@@ -35,8 +35,8 @@ def launch(sweep: Sweep, slots: Sequence[Slot]) -> None:
         sweep_id = wandb.sweep(sweep.config)
     except wandb.Error as error:
         problem = str(error).splitlines()[0]
-        mend = "run 'wandb login', or use --launcher local, which needs no account"
-        raise InputError("--launcher wandb", problem, mend) from None
+        fix = "run 'wandb login', or use --launcher local, which needs no account"
+        raise InputError("--launcher wandb", problem, fix) from None
     # The command of a sweep file is `fgsbir run ...`, and that `fgsbir` is the one beside this Python.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "wandb", "agent", sweep_id]

@@ -1,12 +1,13 @@
-"""The retrieval systems; `SYSTEMS` is the list of them all."""
+"""The retrieval systems; `SYSTEMS` lists them all."""
 
 from fgsbir.systems.b_gated_siamese import BGatedSiamese
 from fgsbir.systems.b_graph_hierarchy import BGraphHierarchy
 from fgsbir.systems.b_localised_coattn import BLocalisedCoattn
 from fgsbir.systems.b_siamese import BSiamese
-from fgsbir.systems.base import System
+from fgsbir.systems.base import Optimisation, System
 from fgsbir.systems.explicit_hierarchy import ExplicitHierarchy
 from fgsbir.systems.layout_siamese import LayoutSiamese
+from fgsbir.systems.node_system import NodeSettings
 from fgsbir.systems.proposed import Proposed
 from fgsbir.systems.raw_pixels import RawPixels
 from fgsbir.systems.sketchbert_variant import SketchBertVariant
@@ -32,7 +33,7 @@ SYSTEMS: dict[str, type[System]] = {
     "explicit_hierarchy": ExplicitHierarchy,
     "layout_siamese": LayoutSiamese,
 }
-"""By the name that experiment files and tables use."""
+"""All systems by the name that experiments and tables use."""
 
 __all__ = [
     "SYSTEMS",
@@ -42,6 +43,8 @@ __all__ = [
     "BSiamese",
     "ExplicitHierarchy",
     "LayoutSiamese",
+    "NodeSettings",
+    "Optimisation",
     "Proposed",
     "RawPixels",
     "SketchBertVariant",

@@ -13,11 +13,12 @@ from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.matching_gate import MatchingGate
 from fgsbir.retrieval.distances import pairs_in_memory
-from fgsbir.systems.base import Optimisation, System
+from fgsbir.systems.base import Optimisation
+from fgsbir.systems.siamese import SiameseSystem
 
 
 class MapEncoding(NamedTuple):
-    """A map a picture, and the summaries of its rows.
+    """A map an image, and the summaries of its rows.
 
     Attributes:
         maps: `(B, C, H, W)`.
@@ -28,21 +29,22 @@ class MapEncoding(NamedTuple):
     summaries: Tensor
 
 
-class BGatedSiamese(System):
+class BGatedSiamese(SiameseSystem):
     """One network for sketches and photos, and a matching gate between the two maps (Sain et al. 2020, slide 10).
 
-    The gate is that of Varior et al. (2016), see `MatchingGate`; a picture's vector differs from partner to partner.
+    The gate is that of Varior et al. (2016), see `MatchingGate`; the vector of an image depends on its partner.
 
     Args:
-        backbone: shared by sketches and photos.
-        columns: that the gate's filter spans; the width of the backbone's maps. 17 for Inception-V3 at 299 pixels.
+        backbone: network for sketches and photos.
+        columns: columns that the gate's filter spans; the width of the backbone's maps, 17 for Inception-V3 at 299
+            pixels.
         dim: channels to which maps are projected before the gate; `None` for the backbone's own. The filter has
-            `dim x dim x columns` weights, and matching a pair takes time and memory by `dim`.
-        spread: of the gate's Gaussians at the start.
-        pool: of the gated maps.
-        match_memory: limit for matching all pairs, in MiB. What does not fit is matched in parts; in training their
-            insides are computed again for the gradient.
-        loss: over the pairs of a batch.
+            `dim x dim x columns` weights, and matching takes time and memory in proportion to `dim`.
+        spread: initial width of the gate's Gaussians.
+        pool: how gated maps become one vector.
+        match_memory: memory limit for matching all pairs, in MiB. What does not fit is matched in parts, and training
+            recomputes their activations for the gradient.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
 
     Raises:
@@ -73,17 +75,10 @@ class BGatedSiamese(System):
         self.gate = MatchingGate(dim or backbone.channels, columns, spread, pool)
         self.match_memory = match_memory
 
-    def _encode(self, batch: SketchBatch | PhotoBatch) -> MapEncoding:
+    def encode_image(self, batch: SketchBatch | PhotoBatch) -> MapEncoding:
+        """Maps and the summaries of their rows."""
         maps = self.project(self.backbone(batch.image))
         return MapEncoding(maps.float(), self.gate.summarise(maps).float())
-
-    def encode_sketch(self, batch: SketchBatch) -> MapEncoding:
-        """Maps and the summaries of their rows."""
-        return self._encode(batch)
-
-    def encode_photo(self, batch: PhotoBatch) -> MapEncoding:
-        """Maps and the summaries of their rows."""
-        return self._encode(batch)
 
     def match(self, sketches: MapEncoding, photos: MapEncoding) -> Tensor:
         """Squared Euclidean distances between the gated vectors, `(P,)`."""
@@ -112,6 +107,6 @@ def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(-1)
 
 
-def _parts(encoding: MapEncoding, pictures: int) -> list[MapEncoding]:
-    """So many pictures at a time."""
-    return [MapEncoding(*part) for part in zip(*(torch.split(field, pictures) for field in encoding), strict=True)]
+def _parts(encoding: MapEncoding, size: int) -> list[MapEncoding]:
+    """Encodings of `size` images at a time; the last part may have fewer."""
+    return [MapEncoding(*part) for part in zip(*(torch.split(field, size) for field in encoding), strict=True)]

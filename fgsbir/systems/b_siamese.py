@@ -13,17 +13,18 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.models.global_embedding import pooled_vector
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.systems.base import Optimisation
+from fgsbir.systems.siamese import SiameseSystem
 from fgsbir.systems.vector_system import VectorSystem
 
 
-class BSiamese(VectorSystem):
+class BSiamese(SiameseSystem, VectorSystem):
     """One network for sketches and photos, one vector each (Sain et al. 2020, slide 10, and the authors' code).
 
     Args:
-        backbone: shared by sketches and photos.
-        pool: of the last map; "mean" in the authors' code.
+        backbone: network for sketches and photos.
+        pool: how the last map becomes one vector; "mean" in the authors' code.
         dim: size of a linear embedding on the pooled, normalised vector, 64 in the authors' code; `None` for none.
-        loss: over the pairs of a batch.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
     """
 
@@ -42,13 +43,6 @@ class BSiamese(VectorSystem):
         self.backbone, self.pool = backbone, pool
         self.embed = nn.Linear(backbone.channels, dim) if dim else nn.Identity()
 
-    def _encode(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
+    def encode_image(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
+        """Unit vectors `(B, D)`."""
         return VectorEncoding(F.normalize(self.embed(pooled_vector(self.backbone(batch.image), self.pool)), dim=1))
-
-    def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
-        """Unit vectors `(B, D)`."""
-        return self._encode(batch)
-
-    def encode_photo(self, batch: PhotoBatch) -> VectorEncoding:
-        """Unit vectors `(B, D)`."""
-        return self._encode(batch)

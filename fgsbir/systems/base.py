@@ -1,4 +1,4 @@
-"""What every system is: an encoder of single pictures and a matcher of encodings."""
+"""Base of all systems: an encoder of single images and a matcher of encodings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import shutil
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 import torch.distributed as dist
@@ -15,17 +18,20 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
+from tqdm import tqdm
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
+from fgsbir.data.reading import AnyPhotos, AnySketch, Reader, photo_records, read_sketches
 from fgsbir.data.sample import PairBatch, PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
 from fgsbir.losses import InfoNCELoss, PairLoss
 from fgsbir.metrics.cost import Stopwatch
 from fgsbir.metrics.ranking import Ranking, rank_gallery
 from fgsbir.metrics.retrieval import RetrievalMetrics
-from fgsbir.models.backbone import Backbone
-from fgsbir.retrieval.distances import concat
+from fgsbir.models.recorded import Recorded
+from fgsbir.retrieval.distances import Hit, concat, nearest
 from fgsbir.retrieval.gather import GatherRows
+from fgsbir.systems.checkpoint import KEY, description, load_system, pretrained
 
 
 @dataclass(frozen=True)
@@ -34,13 +40,13 @@ class Optimisation:
 
     Args:
         optimizer: "adam", "adamw" or "sgd" (momentum 0.9).
-        lr: learning rate, the peak where it is scheduled.
-        backbone_lr_factor: learning rate of the backbone relative to `lr`; 0 leaves it as it is.
-        matcher_lr_factor: likewise, of what turns the nodes of a picture, or of a pair, into one vector. A tree applies
-            it a dozen times on end, and at the rate of other layers it soon learns training pairs by heart.
-        weight_decay: of matrices; biases and norms have none.
-        schedule: "constant", or "one_cycle": up for `warmup`, then down along a cosine, over the whole training.
-        warmup: share of the steps.
+        lr: learning rate; its peak with the schedule "one_cycle".
+        backbone_lr_factor: learning rate of the backbone, relative to `lr`; 0 freezes it.
+        matcher_lr_factor: learning-rate multiplier for co-attention and fusion. The hierarchy reuses these layers at
+            every level, so at the base rate they overfit.
+        weight_decay: weight decay of matrices; biases and norms have none.
+        schedule: "constant", or "one_cycle", which rises for `warmup` and then falls along a cosine.
+        warmup: share of the steps in which "one_cycle" rises, in [0, 1].
     """
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -56,23 +62,35 @@ class Optimisation:
             raise InputError("optimisation.lr", f"{self.lr} is not positive", "use e.g. 1.0e-4")
 
 
-class System(LightningModule, ABC):
+class Encoded(NamedTuple):
+    """Sketches or photos, encoded.
+
+    Attributes:
+        names: their names, in order; see `System.rank`.
+        encodings: a named tuple of tensors whose first axis counts them.
+    """
+
+    names: list[str]
+    encodings: Any
+
+
+class System(Recorded, LightningModule, ABC):
     """Base of all systems.
 
-    A subclass says how one sketch and one photo are encoded, and how far apart encodings are: row by row
+    A subclass says how a sketch and a photo are encoded, and how far apart encodings are: row by row
     for training, all with all for ranking. Training, evaluation and search are written once, on these.
 
     Args:
-        loss: over the pairs of a batch.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
     """
 
     name: str
-    """As in the tables, e.g. "B-Siamese"."""
+    """Name in tables, e.g. "B-Siamese"."""
     paper: str
-    """Whose idea it is: authors, venue and year, e.g. "Yu et al., CVPR 2016"; "–" where there is no paper."""
+    """Authors, venue and year, e.g. "Yu et al., CVPR 2016"; "–" without a paper."""
     indexable: bool = False
-    """Whether a photo is a vector that needs no partner, so that a query is a search among stored vectors."""
+    """Whether a photo is a vector that depends on no partner, so that a query is a search among stored vectors."""
 
     def __init__(self, loss: PairLoss | None = None, optimisation: Optimisation = Optimisation()) -> None:
         super().__init__()
@@ -81,7 +99,9 @@ class System(LightningModule, ABC):
         self.test_ranking: Ranking | None = None
         """The ranking of the last test."""
         self.query_seconds: float | None = None
-        """Of the last evaluation, a query: to encode it and to match it with the whole gallery, already encoded."""
+        """Seconds a query in the last evaluation, to encode it and to match it with the encoded gallery."""
+        self.reader: Reader | None = None
+        """Reads new sketches and photos as those of the training data; known once there was a data module."""
         self._clock = Stopwatch()
         self._encodings: dict[type, list[tuple[Any, Any]]] = {SketchBatch: [], PhotoBatch: []}
         self._seed = 0
@@ -103,7 +123,7 @@ class System(LightningModule, ABC):
         """Distances of Q sketches to G photos, `(Q, G)` float32."""
 
     def compile_encoders(self) -> None:
-        """Compiles how pictures are encoded; matching stays as it is, for its shapes change from level to level.
+        """Compiles the encoders. Matching stays eager because tensor shapes change at every level.
 
         Raises:
             InputError: if there is no C++ compiler.
@@ -116,24 +136,56 @@ class System(LightningModule, ABC):
             setattr(self, name, torch.compile(getattr(self, name)))
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """Pretrained parameters, which learn at their own rate."""
+        """Parameters of the backbone, which has a learning rate of its own."""
         backbone = getattr(self, "backbone", None)
         return list(backbone.parameters()) if isinstance(backbone, nn.Module) else []
 
     def matcher_parameters(self) -> list[nn.Parameter]:
-        """Parameters between nodes and the vectors that are compared, which learn at their own rate."""
+        """Parameters of co-attention and fusion, which have a learning rate of their own."""
         matcher = getattr(self, "matcher", None)
         return list(matcher.parameters()) if isinstance(matcher, nn.Module) else []
 
     def weights_origin(self) -> list[dict[str, str]]:
         """Where pretrained weights came from: `{"source": ..., "sha256": ...}` each."""
-        return [module.origin for module in self.modules() if isinstance(module, Backbone)]
+        return [module.origin for module in pretrained(self).values()]
 
     def setup(self, stage: str) -> None:
-        """Fixes a backbone that does not learn, which spares its gradients."""
+        """Freezes a backbone that does not learn, and takes from the data how new images are read."""
         if not self.optimisation.backbone_lr_factor:
             for parameter in self.backbone_parameters():
                 parameter.requires_grad_(False)
+        if (stage == "fit" or self.reader is None) and (data := self._data()) is not None:
+            self.reader = Reader.of(data)
+
+    def _data(self) -> SketchPhotoDataModule | None:
+        data = getattr(self.trainer, "datamodule", None)
+        return data if isinstance(data, SketchPhotoDataModule) else None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds how the system is made, so that `load_from_checkpoint` needs the file alone."""
+        if (made := description(self)) is not None:
+            checkpoint[KEY] = made
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: str | torch.device | None = None
+    ) -> Self:
+        """The system of a checkpoint, in evaluation mode.
+
+        Files of pretrained weights and the dataset are not needed. `System.load_from_checkpoint` loads any system.
+
+        Args:
+            checkpoint_path: a file that Lightning wrote.
+            map_location: device of the system; the CPU by default.
+
+        Raises:
+            InputError: if the file is missing, damaged, or of another version, or holds a system of another class.
+        """
+        system = load_system(Path(checkpoint_path), System)  # type: ignore[type-abstract]
+        if not isinstance(system, cls):
+            fix = f"use {type(system).__name__}.load_from_checkpoint"
+            raise InputError(checkpoint_path, f"it holds {system.name}, not {cls.name}", fix)
+        return system.to(map_location or "cpu").eval()
 
     def configure_optimizers(self) -> Any:
         """Parameter groups by decay and learning rate, and the schedule."""
@@ -164,9 +216,9 @@ class System(LightningModule, ABC):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips the norm over the backbone, and that over all else, so that a steep matcher does not slow the backbone.
+        """Clips the gradient of the backbone and that of all else apart, so that a steep matcher does not slow it.
 
-        A backbone that learns from whole pictures alone then learns in every system what it learns in `BSiamese`.
+        A backbone that learns from global embeddings alone then learns in every system what it learns in `BSiamese`.
         """
         if not gradient_clip_val or gradient_clip_algorithm == "value":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
@@ -179,7 +231,7 @@ class System(LightningModule, ABC):
     def on_fit_start(self) -> None:
         """Remembers the seed of the run, and lets the loss see the data."""
         self._seed = torch.initial_seed()
-        if isinstance(data := getattr(self.trainer, "datamodule", None), SketchPhotoDataModule):
+        if (data := self._data()) is not None:
             self.loss.prepare(data.records)
 
     def on_train_batch_start(self, batch: PairBatch, batch_idx: int) -> None:
@@ -193,7 +245,7 @@ class System(LightningModule, ABC):
         return loss
 
     def batch_loss(self, batch: PairBatch) -> Tensor:
-        """Encodes a batch and compares its pairs, and those of all other processes' batches.
+        """The loss over the pairs of a batch and of the batches of all other processes.
 
         Mixed precision ends with the encodings: distances, choices and noise are float32.
         """
@@ -214,7 +266,7 @@ class System(LightningModule, ABC):
         return loss
 
     def regulariser(self) -> Tensor | float:
-        """What is added to the loss of each batch, after its pairs were matched."""
+        """Term added to the loss of each batch, after its pairs were matched."""
         return 0.0
 
     def gather(self, sketches: Any, photos: Any, photo_ids: Tensor) -> tuple[Any, Any, Tensor]:
@@ -224,12 +276,88 @@ class System(LightningModule, ABC):
         distributed training takes, is that of one process with the whole batch.
         """
 
-        def everyones(field: Tensor) -> Tensor:
+        def gathered(field: Tensor) -> Tensor:
             rows: Tensor = GatherRows.apply(field)
             return rows
 
-        everyone = [type(encoding)(*map(everyones, encoding)) for encoding in (sketches, photos)]
-        return everyone[0], everyone[1], everyones(photo_ids)
+        sketches, photos = (type(encoding)(*map(gathered, encoding)) for encoding in (sketches, photos))
+        return sketches, photos, gathered(photo_ids)
+
+    def forward(self, sketches: SketchBatch, photos: PhotoBatch) -> Tensor:
+        """Distances of Q sketches to G photos, `(Q, G)` float32."""
+        return self.match_all(self.encode_batch(sketches), self.encode_batch(photos))
+
+    def predict_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Encodings of a batch of queries, then of the gallery."""
+        return self.encode_batch(batch)
+
+    def encode(
+        self,
+        *,
+        sketches: AnySketch | Iterable[AnySketch] | None = None,
+        photos: AnyPhotos | None = None,
+        batch_size: int = 64,
+    ) -> Encoded:
+        """Encodes sketches or photos of any origin, read as those of the training data.
+
+        Args:
+            sketches: one or several, files or `VectorSketch` objects.
+            photos: a folder, or a list of files, arrays `(H, W, 3)` uint8 RGB or `PhotoRecord` objects.
+            batch_size: images an encoding step.
+
+        Raises:
+            InputError: if not just one of the two is given, a file cannot be read, or the system has seen no data.
+        """
+        if (sketches is None) == (photos is None):
+            raise InputError("encode", "it takes sketches or photos", "give one of the two")
+        if self.reader is None:
+            problem = f"{self.name} does not know yet how images are read"
+            raise InputError("reader", problem, "train it with a data module, or set `reader`")
+        batches: Iterator[SketchBatch] | Iterator[PhotoBatch]
+        if photos is not None:
+            records = photo_records(photos)
+            names, batches = [record.id for record in records], self.reader.photos(records, batch_size)
+        else:
+            assert sketches is not None
+            names, drawn = read_sketches(sketches)
+            batches = self.reader.sketches(drawn, batch_size)
+        with self._evaluating(), tqdm(total=len(names), desc="Encoding", disable=len(names) < 200, leave=False) as bar:
+            parts = []
+            for batch in batches:
+                parts.append(self.encode_batch(type(batch)(*(field.to(self.device) for field in batch))))
+                bar.update(len(batch.position))
+        return Encoded(names, concat(parts))
+
+    def rank(self, sketch: AnySketch, photos: AnyPhotos | Encoded, top: int | None = None) -> list[Hit]:
+        """The photos nearest to a sketch, nearest first; equally near ones keep their order.
+
+        Photos are named by their paths in a folder, paths as given, indices of arrays or ids of records.
+
+        Args:
+            sketch: a file or a `VectorSketch`.
+            photos: as for `encode`, or what it returned, so that several sketches share one encoding of a gallery.
+            top: number of photos; all by default.
+
+        Raises:
+            InputError: see `encode`.
+            ValueError: if a distance is not finite.
+        """
+        query = self.encode(sketches=sketch)
+        gallery = photos if isinstance(photos, Encoded) else self.encode(photos=photos)
+        with self._evaluating():
+            (distances,) = self.match_all(query.encodings, gallery.encodings)
+        return nearest(distances, gallery.names, top)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Evaluation mode without gradients, then the mode that there was."""
+        training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(training)
 
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Encodes queries, then the gallery."""
@@ -243,7 +371,7 @@ class System(LightningModule, ABC):
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        """Ranks the gallery for every query and logs the figures."""
+        """Ranks the gallery for every query and logs the metrics."""
         split = self._collect()
         if self.trainer.sanity_checking:
             return
@@ -252,12 +380,12 @@ class System(LightningModule, ABC):
         self.metrics.reset()
 
     def on_test_epoch_end(self) -> None:
-        """As for validation; the ranking is kept in `test_ranking`, its ids are positions in the split."""
+        """Ranks and logs as in validation, and keeps `test_ranking`, whose ids are indices in the split."""
         split = self._collect()
         self.metrics.update(split.distances, split.target, split.queries)
         self.log_dict({f"test/{k}": v for k, v in self.metrics.compute().items()}, sync_dist=True)
         self.metrics.reset()
-        queries, gallery = ([str(int(i)) for i in places] for places in (split.queries, split.gallery))
+        queries, gallery = ([str(int(i)) for i in indices] for indices in (split.queries, split.gallery))
         self.test_ranking = rank_gallery(split.distances, split.target, queries, gallery)
 
     def _collect(self) -> _Split:
@@ -265,15 +393,15 @@ class System(LightningModule, ABC):
         sketches, queries = zip(*self._encodings[SketchBatch], strict=True)
         photos, gallery = zip(*self._encodings[PhotoBatch], strict=True)
         self._encodings = {SketchBatch: [], PhotoBatch: []}
-        places, *encoded = self._everyones(torch.cat([g.position for g in gallery]), *concat(photos))
+        indices, *encoded = self._gathered(torch.cat([g.position for g in gallery]), *concat(photos))
         with self._clock:
             distances = self.match_all(concat(sketches), type(photos[0])(*encoded))
         self.query_seconds, self._clock = self._clock.seconds / len(distances), Stopwatch()
         position, target = (torch.cat([getattr(q, name) for q in queries]) for name in ("position", "photo"))
-        position, target, distances = self._everyones(position, target, distances)
-        return _Split(distances, target, position, places)
+        position, target, distances = self._gathered(position, target, distances)
+        return _Split(distances, target, position, indices)
 
-    def _everyones(self, position: Tensor, *fields: Tensor) -> list[Tensor]:
+    def _gathered(self, position: Tensor, *fields: Tensor) -> list[Tensor]:
         """The rows of all processes in the order of `position`, each once; a distributed sampler repeats some."""
         rows = [position, *fields]
         if self.trainer.world_size > 1:
@@ -284,13 +412,13 @@ class System(LightningModule, ABC):
 
 
 class _Split(NamedTuple):
-    """What a split's figures are made of.
+    """The evaluation of a split.
 
     Attributes:
-        distances: `(Q, G)`.
-        target: place of each query's photo in the gallery, `(Q,)`.
-        queries: their places in the split, `(Q,)`.
-        gallery: likewise of the photos, `(G,)`.
+        distances: distances of queries to gallery photos, `(Q, G)`.
+        target: gallery index of each query's photo, `(Q,)`.
+        queries: indices of the queries in the split, `(Q,)`.
+        gallery: indices of the photos in the split's gallery, `(G,)`.
     """
 
     distances: Tensor

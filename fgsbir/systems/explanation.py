@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.models.hierarchy import Level, Merge
+from fgsbir.models.merge_tree import Explanation
 
-
-class Explanation(NamedTuple):
-    """What happened to one pair. Leaves are 0 to n - 1; the k-th merge of a branch makes node n + k.
-
-    Attributes:
-        sketch_merges: node pairs in the order of their fusion; `photo_merges`: likewise.
-        levels: per level the nodes of both branches and their attention to each other, as plain lists.
-    """
-
-    sketch_merges: list[tuple[int, int]]
-    photo_merges: list[tuple[int, int]]
-    levels: list[dict[str, list[int] | list[list[float]]]]
+__all__ = ["Explainable", "Explanation", "explain_pair"]
 
 
 @runtime_checkable
 class Explainable(Protocol):
-    """A system whose nodes merge into one root a picture."""
+    """A system whose nodes merge into one root an image."""
 
-    def explain_pictures(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
+    def explain_images(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
         """The merge trees of P sketches and P photos, row by row."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,23 +12,21 @@ from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
 from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
-from fgsbir.models.coattention import CoAttention
 from fgsbir.models.explicit_hierarchy import OrderedHierarchy
 from fgsbir.models.hierarchy import Level
-from fgsbir.models.region_encoder import RegionEncoder
 from fgsbir.regions.containment import containment_parents, merge_order
 from fgsbir.systems.base import Optimisation
-from fgsbir.systems.node_system import Precision, TreeSystem
+from fgsbir.systems.node_system import NodeSettings, TreeSystem
 
 
 class OrderedEncoding(NamedTuple):
-    """A set of nodes a picture, the order of their fusion, and a vector of the whole picture.
+    """The nodes of each image, the order of their fusion, and its global embedding.
 
     Attributes:
         nodes: `(B, N, d)`, real nodes first.
         counts: `(B,)`, number of real nodes n, at least 1.
         merges: `(B, N - 1, 2)`, pairs of node numbers; merge k makes node n + k, the first n - 1 count.
-        vector: `(B, D)`; D = 0 where it has no weight.
+        vector: `(B, D)`; D = 0 if it has no weight.
     """
 
     nodes: Tensor
@@ -45,21 +43,11 @@ class ExplicitHierarchy(TreeSystem):
     uses it on screens, whose parts are boxes within boxes.
 
     Args:
-        backbone: shared by sketches and photos.
-        dim: node size d; 512 in the released code.
-        hidden: width of the space in which co-attention compares nodes, d_h; 128 in the released code.
-        gate: "concat" as in the slides, "product" as in the released main code.
-        tolerance: a box may stick out of its parent this far, in [0, 1] of the picture. Hands are inexact.
+        backbone: network for sketches and photos.
+        nodes: settings of the nodes and their matching.
+        tolerance: how far a box may stick out of its parent, in [0, 1] of the image; hand-drawn boxes are inexact.
         share_fusion: one fusion for both branches, as the framework figure says.
-        normalise: scale the last nodes to unit length, without which a margin of 0.2 has no meaning.
-        global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
-            0 is the paper's model; see `NodeSystem`.
-        pyramid_dim: channels of each grid of the layout in those vectors, 0 for none; see `GlobalEmbedding`.
-        region_grid: RoI align samples this many cells a side of each box.
-        region_pool: how they become one vector.
-        match_memory: limit for matching all pairs, in MiB.
-        match_precision: of evaluation inside the matcher; its result and all training are float32.
-        loss: over the pairs of a batch.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
 
     Raises:
@@ -76,39 +64,22 @@ class ExplicitHierarchy(TreeSystem):
     def __init__(
         self,
         backbone: Backbone,
-        dim: int = 512,
-        hidden: int = 128,
-        gate: Literal["concat", "product"] = "concat",
+        nodes: NodeSettings = NodeSettings(),  # noqa: B008 (frozen)
         tolerance: float = 0.0,
         share_fusion: bool = True,
-        normalise: bool = True,
-        global_weight: float = 0.0,
-        pyramid_dim: int = 0,
-        region_grid: int = 7,
-        region_pool: Literal["max", "mean"] = "max",
-        match_memory: int = 256,
-        match_precision: Precision = "float32",
         loss: PairLoss | None = None,
         optimisation: Optimisation = Optimisation(),  # noqa: B008 (frozen)
     ) -> None:
         if not 0 <= tolerance < 1:
             raise InputError("model.tolerance", f"{tolerance} is not in [0, 1)", "use e.g. 0.02")
-        super().__init__(
-            backbone,
-            RegionEncoder(backbone.region_channels, dim, region_grid, pool=region_pool),
-            OrderedHierarchy(dim, CoAttention(dim, hidden, gate), share_fusion),
-            normalise,
-            global_weight,
-            pyramid_dim,
-            match_memory,
-            match_precision,
-            loss,
-            optimisation,
-        )
+        regions = nodes.region_encoder(backbone)
+        matcher = OrderedHierarchy(nodes.dim, nodes.coattention(), share_fusion)
+        super().__init__(backbone, nodes, regions, matcher, loss, optimisation)
         self.tolerance = tolerance
 
-    def _encode(self, batch: SketchBatch | PhotoBatch) -> OrderedEncoding:
-        nodes, counts, vector = super()._encode(batch)
+    def encode_image(self, batch: SketchBatch | PhotoBatch) -> OrderedEncoding:
+        """One node a stroke or region, and the order in which they fuse."""
+        nodes, counts, vector = super().encode_image(batch)
         return OrderedEncoding(nodes, counts, containment_merges(batch.boxes, batch.mask, self.tolerance), vector)
 
     def roots(
@@ -121,7 +92,7 @@ class ExplicitHierarchy(TreeSystem):
 
 
 def containment_merges(boxes: Tensor, mask: Tensor, tolerance: float) -> Tensor:
-    """The order in which the containment trees of B pictures fuse their nodes, `(B, N - 1, 2)`.
+    """The order in which the containment trees of B images fuse their nodes, `(B, N - 1, 2)`.
 
     Args:
         boxes: `(B, N, 4)`.
@@ -129,7 +100,7 @@ def containment_merges(boxes: Tensor, mask: Tensor, tolerance: float) -> Tensor:
         tolerance: see `containment_parents`.
     """
     out = np.zeros((boxes.shape[0], boxes.shape[1] - 1, 2), dtype=np.int64)
-    for picture, (some, real) in enumerate(zip(boxes.float().cpu().numpy(), mask.cpu().numpy(), strict=True)):
+    for image, (some, real) in enumerate(zip(boxes.float().cpu().numpy(), mask.cpu().numpy(), strict=True)):
         order = merge_order(containment_parents(some[real], tolerance))
-        out[picture, : len(order)] = order
+        out[image, : len(order)] = order
     return torch.from_numpy(out).to(boxes.device)

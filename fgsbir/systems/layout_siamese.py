@@ -10,20 +10,21 @@ from fgsbir.models.backbone import Backbone
 from fgsbir.models.global_embedding import GlobalEmbedding
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.systems.base import Optimisation
+from fgsbir.systems.siamese import SiameseSystem
 from fgsbir.systems.vector_system import VectorSystem
 
 
-class LayoutSiamese(VectorSystem):
-    """One network for sketches and photos, one vector each, which keeps what stands where.
+class LayoutSiamese(SiameseSystem, VectorSystem):
+    """One network for sketches and photos, one vector each, with a spatial pyramid that keeps what stands where.
 
-    It is the part that whole pictures play in the node systems of the modern recipe, without any nodes: what those
-    add to it is what strokes, regions, co-attention and hierarchy are worth.
+    It is the global embedding of the node systems in the modern recipe, without their nodes. What they add to it is
+    what strokes, regions, co-attention and hierarchy are worth.
 
     Args:
-        backbone: shared by sketches and photos.
-        pyramid_dim: channels of each grid of the layout; 0 makes this a B-Siamese with maximum pooling.
-        grids: fields a side, of each grid of the layout.
-        loss: over the pairs of a batch.
+        backbone: network for sketches and photos.
+        pyramid_dim: channels of each grid of the spatial pyramid; 0 makes this a B-Siamese with maximum pooling.
+        grids: cells a side of each grid of the spatial pyramid.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
     """
 
@@ -40,15 +41,8 @@ class LayoutSiamese(VectorSystem):
     ) -> None:
         super().__init__(loss, optimisation)
         self.backbone = backbone
-        self.whole = GlobalEmbedding(backbone, pyramid_dim, grids)
+        self.global_embedding = GlobalEmbedding(backbone, pyramid_dim, grids)
 
-    def _encode(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
-        return VectorEncoding(self.whole(*self.backbone.both_levels(batch.image)))
-
-    def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
+    def encode_image(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
         """Unit vectors `(B, D)`."""
-        return self._encode(batch)
-
-    def encode_photo(self, batch: PhotoBatch) -> VectorEncoding:
-        """Unit vectors `(B, D)`."""
-        return self._encode(batch)
+        return VectorEncoding(self.global_embedding(*self.backbone.both_levels(batch.image)))

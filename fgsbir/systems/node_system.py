@@ -1,8 +1,9 @@
-"""What all systems share that give a picture one node a stroke or region and match nodes pair by pair."""
+"""Systems that turn an image into one node a stroke or region and match the nodes pair by pair."""
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.errors import InputError
 from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
+from fgsbir.models.coattention import CoAttention
 from fgsbir.models.global_embedding import GlobalEmbedding
 from fgsbir.models.hierarchy import Level
 from fgsbir.models.region_encoder import RegionEncoder
@@ -26,68 +28,104 @@ from fgsbir.retrieval.distances import (
     pairs_in_memory,
     pairwise_distance,
 )
-from fgsbir.systems.base import Optimisation, System
+from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explanation, explain_pair
+from fgsbir.systems.siamese import SiameseSystem
 
-Precision = Literal["float32", "bfloat16"]
 
-
-class NodeSystem(System):
-    """Base of the systems whose embeddings exist for a pair only.
-
-    A picture becomes one node a stroke or region; `matcher` turns the nodes of a pair into one vector a
-    branch, and their squared Euclidean distance is that of the pair.
+@dataclass(frozen=True)
+class NodeSettings:
+    """Settings that all systems of stroke and region nodes share.
 
     Args:
-        backbone: shared by sketches and photos.
-        regions: from maps and boxes to nodes.
-        matcher: the paired model; see `roots`.
+        dim: size of a node, d; 512 in the authors' code.
+        hidden: size of the space in which nodes are compared, d_h; 128 in the authors' code.
+        gate: gate of the co-attention; "concat" as in the slides, "product" as in the authors' released main code.
         normalise: scale the last two vectors to unit length, without which a margin of 0.2 has no meaning.
-        global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
-            0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
-            alone trains the backbone, and rankings mix them.
-        pyramid_dim: channels of each grid of the layout in those vectors, 0 for none; see `GlobalEmbedding`.
-        match_memory: limit for matching all pairs, in MiB.
-        match_precision: of evaluation inside the matcher; its choices of nodes, its result and all training are
-            float32. bfloat16 is about twice as fast where the processor has it; a tree may then differ where two
-            choices are nearly equal.
-        loss: over the pairs of a batch.
+        global_weight: share of the distance between global embeddings in the distance of a pair, in [0, 1); 0 is the
+            paper's model. Above 0 each of the two distances has a loss of its own, and the backbone learns from the
+            loss of global embeddings alone.
+        pyramid_dim: channels of each grid of the spatial pyramid in the global embedding, 0 for none; see
+            `GlobalEmbedding`.
+        region_grid: cells a side that RoI align samples in each box.
+        region_pool: how these cells become one vector.
+        match_memory: memory limit for matching all pairs, in MiB.
+        match_precision: matcher precision in evaluation. Merge decisions, distances and training stay float32.
+            bfloat16 is about twice as fast if the processor supports it; a tree may then differ if two choices are
+            nearly equal.
+
+    Raises:
+        InputError: if `global_weight` is out of range, or 0 with a spatial pyramid.
+    """
+
+    dim: int = 512
+    hidden: int = 128
+    gate: Literal["concat", "product"] = "concat"
+    normalise: bool = True
+    global_weight: float = 0.0
+    pyramid_dim: int = 0
+    region_grid: int = 7
+    region_pool: Literal["max", "mean"] = "max"
+    match_memory: int = 256
+    match_precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.global_weight < 1:
+            raise InputError("model.nodes.global_weight", f"{self.global_weight} is not in [0, 1)", "use e.g. 0.85")
+        if self.pyramid_dim and not self.global_weight:
+            problem = "global embeddings have no weight, so their spatial pyramid has no effect"
+            raise InputError("model.nodes.pyramid_dim", problem, "set model.nodes.global_weight above 0, or use 0")
+
+    def region_encoder(self, backbone: Backbone) -> RegionEncoder:
+        """A new layer from maps and boxes to nodes."""
+        return RegionEncoder(backbone.region_channels, self.dim, self.region_grid, pool=self.region_pool)
+
+    def coattention(self) -> CoAttention:
+        """A new co-attention between the branches."""
+        return CoAttention(self.dim, self.hidden, self.gate)
+
+    def global_embedding(self, backbone: Backbone) -> GlobalEmbedding | None:
+        """A new global embedding; None if it has no weight."""
+        return GlobalEmbedding(backbone, self.pyramid_dim) if self.global_weight else None
+
+
+class NodeSystem(SiameseSystem):
+    """Base of the systems whose embeddings exist for a pair only.
+
+    An image becomes one node a stroke or region. `matcher` turns the nodes of a pair into one vector a branch, and
+    their squared Euclidean distance is the distance of the pair.
+
+    Args:
+        backbone: network for sketches and photos.
+        nodes: settings of the nodes and their matching.
+        regions: layer from maps and boxes to nodes.
+        matcher: the paired model; see `roots`.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
     """
 
     def __init__(
         self,
         backbone: Backbone,
+        nodes: NodeSettings,
         regions: RegionEncoder,
         matcher: nn.Module,
-        normalise: bool,
-        global_weight: float,
-        pyramid_dim: int,
-        match_memory: int,
-        match_precision: Precision,
         loss: PairLoss | None,
         optimisation: Optimisation,
     ) -> None:
         super().__init__(loss, optimisation)
         self.backbone, self.regions, self.matcher = backbone, regions, matcher
-        self.normalise, self.global_weight = normalise, global_weight
-        self.whole = weighted_whole(backbone, global_weight, pyramid_dim)
-        self.match_memory = match_memory
-        self.match_precision: Precision = match_precision
+        self.normalise, self.global_weight = nodes.normalise, nodes.global_weight
+        self.global_embedding = nodes.global_embedding(backbone)
+        self.match_memory = nodes.match_memory
+        self.match_precision: Literal["float32", "bfloat16"] = nodes.match_precision
 
-    def _encode(self, batch: SketchBatch | PhotoBatch) -> Any:
+    def encode_image(self, batch: SketchBatch | PhotoBatch) -> Any:
+        """One node a stroke or region."""
         fine, last = self.backbone.both_levels(batch.image)
         nodes = region_nodes(self.regions, fine, batch, self.global_weight)
-        whole = self.whole(fine, last) if self.whole else nodes.new_zeros(len(nodes), 0)
-        return NodeEncoding(nodes, batch.mask.sum(1), whole)
-
-    def encode_sketch(self, batch: SketchBatch) -> Any:
-        """One node a stroke."""
-        return self._encode(batch)
-
-    def encode_photo(self, batch: PhotoBatch) -> Any:
-        """One node a region."""
-        return self._encode(batch)
+        vector = self.global_embedding(fine, last) if self.global_embedding else nodes.new_zeros(len(nodes), 0)
+        return NodeEncoding(nodes, batch.mask.sum(1), vector)
 
     def roots(
         self, matcher: nn.Module, sketches: Any, photos: Any, trace: list[Level] | None = None
@@ -97,11 +135,11 @@ class NodeSystem(System):
         return out
 
     def match(self, sketches: Any, photos: Any) -> Tensor:
-        """Distances of P pairs, `(P,)`: squared Euclidean between paired embeddings, and between whole pictures."""
+        """Distances of P pairs, `(P,)`: the weighted mean of those between paired and between global embeddings."""
         return self._mix(self.match_nodes(sketches, photos), elementwise_distance(sketches, photos))
 
     def match_all(self, sketches: Any, photos: Any) -> Tensor:
-        """As `match`, of all pairs, `(Q, G)`."""
+        """Distances of all pairs, `(Q, G)`; see `match`."""
         return self._mix(self.match_all_nodes(sketches, photos), pairwise_distance(sketches, photos))
 
     def match_nodes(self, sketches: Any, photos: Any) -> Tensor:
@@ -123,13 +161,13 @@ class NodeSystem(System):
         )
 
     def pair_loss(self, sketches: Any, photos: Any, photo_ids: Tensor) -> Tensor:
-        """The loss of the paired embeddings, plus that of the whole pictures where they have a weight."""
+        """The loss of the paired embeddings, plus the loss of the global embeddings if they have a weight."""
         encoded = sketches, photos, photo_ids
         loss: Tensor = self.loss(Distances(self.match_nodes, self.match_all_nodes), *encoded)
         return loss + self.loss(VECTOR_DISTANCES, *encoded) if self.global_weight else loss
 
-    def _mix(self, paired: Tensor, whole: Tensor) -> Tensor:
-        return (1 - self.global_weight) * paired + self.global_weight * whole
+    def _mix(self, paired: Tensor, between_global: Tensor) -> Tensor:
+        return (1 - self.global_weight) * paired + self.global_weight * between_global
 
     def _paired_distance(self, matcher: nn.Module, sketches: Any, photos: Any) -> Tensor:
         sketch, photo = (root.float() for root in self.roots(matcher, sketches, photos))
@@ -149,7 +187,7 @@ class TreeSystem(NodeSystem):
         return [explain_pair(trace, pair) for pair in range(len(sketches.counts))]
 
     @torch.no_grad()
-    def explain_pictures(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
+    def explain_images(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
         """Merge trees and attention of P sketches and P photos, row by row."""
         return self.explain(self.encode_sketch(sketches), self.encode_photo(photos))
 
@@ -157,18 +195,6 @@ class TreeSystem(NodeSystem):
 def region_nodes(regions: RegionEncoder, maps: Tensor, batch: SketchBatch | PhotoBatch, weight: float) -> Tensor:
     """Rectified nodes `(B, N, d)` of maps `(B, C, H, W)`.
 
-    Where whole pictures have a weight they alone train the backbone: pairs overfit sooner, and spoil it for both.
+    If global embeddings have a weight, they alone train the backbone: pairs overfit sooner and spoil it for both.
     """
     return F.relu(regions(maps.detach() if weight else maps, batch.boxes, batch.mask))
-
-
-def weighted_whole(backbone: Backbone, weight: float, pyramid_dim: int) -> GlobalEmbedding | None:
-    """The vector of whole pictures; None where it has no weight.
-
-    Raises:
-        InputError: if a vector that has no weight should keep a layout.
-    """
-    if pyramid_dim and not weight:
-        problem = "whole pictures have no weight, so nothing keeps a layout"
-        raise InputError("model.pyramid_dim", problem, "set model.global_weight above 0, or leave it out")
-    return GlobalEmbedding(backbone, pyramid_dim) if weight else None

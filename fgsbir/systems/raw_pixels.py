@@ -7,14 +7,15 @@ from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.retrieval.distances import VectorEncoding
+from fgsbir.systems.siamese import SiameseSystem
 from fgsbir.systems.vector_system import VectorSystem
 
 
-class RawPixels(VectorSystem):
-    """Compares small grey pictures, centred and scaled to unit length. It has no parameters and is not trained.
+class RawPixels(SiameseSystem, VectorSystem):
+    """Compares small grey images, centred and scaled to unit length. It has no parameters and is not trained.
 
     Args:
-        side: pictures are averaged down to `side x side`.
+        side: images are averaged down to `side x side` pixels.
     """
 
     name = "Raw pixels"
@@ -24,17 +25,10 @@ class RawPixels(VectorSystem):
         super().__init__()
         self.side = side
 
-    def _encode(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
+    def encode_image(self, batch: SketchBatch | PhotoBatch) -> VectorEncoding:
+        """Unit vectors `(B, side * side)`."""
         grey = F.adaptive_avg_pool2d(batch.image.float().mean(1, keepdim=True), self.side).flatten(1)
         return VectorEncoding(F.normalize(grey - grey.mean(1, keepdim=True), dim=1))
-
-    def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
-        """Unit vectors `(B, side * side)`."""
-        return self._encode(batch)
-
-    def encode_photo(self, batch: PhotoBatch) -> VectorEncoding:
-        """Unit vectors `(B, side * side)`."""
-        return self._encode(batch)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Nothing to train."""

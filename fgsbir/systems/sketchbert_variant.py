@@ -18,17 +18,17 @@ from fgsbir.systems.vector_system import VectorSystem
 
 
 class SketchBertVariant(VectorSystem):
-    """A sketch is the path of a pen, a photo a picture, one vector each (Sain et al. 2020, table 1, and their code).
+    """A sketch is the path of a pen, a photo an image, one vector each (Sain et al. 2020, table 1, and their code).
 
     It needs `data.rendering.max_points` above 0.
 
     Args:
-        backbone: reads photos.
-        strokes: reads sketches; the authors' settings where it is not given. Its `weights` may name a file that
+        backbone: network for photos.
+        strokes: network for sketches; the authors' settings by default. Its `weights` may name a file that
             `fgsbir pretrain` wrote; the authors pre-train nothing.
-        pool: of the photo's last maps; "mean" in the authors' code.
+        pool: how the photo's last maps become one vector; "mean" in the authors' code.
         dim: size of the vectors; 64 in the authors' code.
-        loss: over the pairs of a batch.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
 
     Deviations:
@@ -63,9 +63,5 @@ class SketchBertVariant(VectorSystem):
         return VectorEncoding(F.normalize(self.photo_head(pooled), dim=1))
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """Those of the network and of the transformer, which may be pre-trained as well."""
+        """Parameters of the network and of the transformer, which may be pre-trained too."""
         return [*self.backbone.parameters(), *self.strokes.parameters()]
-
-    def weights_origin(self) -> list[dict[str, str]]:
-        """Where the weights of the network and of the transformer came from."""
-        return [*super().weights_origin(), self.strokes.origin]

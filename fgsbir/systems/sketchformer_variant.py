@@ -20,18 +20,18 @@ from fgsbir.systems.sketchbert_variant import SketchBertVariant
 
 
 class SketchFormerVariant(SketchBertVariant):
-    """As `SketchBertVariant`, but the sketch is seen as a picture as well (Sain et al. 2020, table 1, and their code).
+    """As `SketchBertVariant`, but the sketch is also read as an image (Sain et al. 2020, table 1, and their code).
 
     Args:
-        backbone: reads photos; the network that reads sketches starts as its copy.
-        strokes: reads the path of the pen; the authors' settings where it is not given.
-        pool: of the last maps; "mean" in the authors' code.
+        backbone: network for photos; the network for sketch images starts as its copy.
+        strokes: network for the path of the pen; the authors' settings by default.
+        pool: how the last maps become one vector; "mean" in the authors' code.
         balanced: scale the transformer's vector to unit length like the network's. As published it is not, and with
             768 values of order one some fifty times longer.
-        hidden: width of the layer that joins the two vectors; 512 in the authors' code.
-        dropout: behind that layer.
+        hidden: size of the layer that joins the two vectors; 512 in the authors' code.
+        dropout: dropout after that layer.
         dim: size of the vectors; 64 in the authors' code.
-        loss: over the pairs of a batch.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
 
     Deviations:
@@ -65,10 +65,10 @@ class SketchFormerVariant(SketchBertVariant):
     def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
         """Unit vectors `(B, D)`."""
         path = self.strokes(batch.points, batch.lengths)
-        picture = pooled_vector(self.sketch_backbone(batch.image), self.pool)
-        both = torch.cat([F.normalize(path, dim=1) if self.balanced else path, picture], 1)
+        image = pooled_vector(self.sketch_backbone(batch.image), self.pool)
+        both = torch.cat([F.normalize(path, dim=1) if self.balanced else path, image], 1)
         return VectorEncoding(F.normalize(self.sketch_head(both), dim=1))
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """Those of both networks and of the transformer."""
+        """Parameters of both networks and of the transformer."""
         return [*self.sketch_backbone.parameters(), *super().backbone_parameters()]

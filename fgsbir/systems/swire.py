@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from fgsbir.data.sample import PhotoBatch, SketchBatch
 from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
+from fgsbir.models.global_embedding import pooled
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.vector_system import VectorSystem
@@ -22,15 +23,15 @@ class Swire(VectorSystem):
     Args:
         backbone: the photos' network; the sketches' starts as its copy. VGG-A with batch norm (`vgg11_bn`) in the
             original.
-        pool: of the last maps.
+        pool: how the last maps become one vector.
         dim: size of the vectors; 64 in the original.
-        loss: over the pairs of a batch; `ContrastiveLoss` in the original.
+        loss: loss over the pairs of a batch; `ContrastiveLoss` in the original.
         optimisation: optimiser and schedule.
 
     Deviations:
         The last maps are pooled, with one dense layer to `dim`; VGG-A has two more of 4,096 between. Vectors have unit
-        length, so that a margin means the same throughout training, and their distance is squared. Known of the
-        original are the networks, the size and the loss, from a re-implementation.
+        length, so that a margin means the same throughout training, and their distance is squared. The
+        networks, the size and the loss follow a re-implementation; the original's code was not found.
     """
 
     name = "SWIRE"
@@ -47,11 +48,10 @@ class Swire(VectorSystem):
         super().__init__(loss, optimisation)
         self.photo_backbone, self.sketch_backbone = backbone, copy.deepcopy(backbone)
         self.photo_head, self.sketch_head = (nn.Linear(backbone.channels, dim) for _ in range(2))
-        self.pool = pool
+        self.pool: Literal["max", "mean"] = pool
 
     def _encode(self, backbone: nn.Module, head: nn.Module, images: Tensor) -> VectorEncoding:
-        maps = backbone(images)
-        return VectorEncoding(F.normalize(head(maps.amax((2, 3)) if self.pool == "max" else maps.mean((2, 3))), dim=1))
+        return VectorEncoding(F.normalize(head(pooled(backbone(images), self.pool)), dim=1))
 
     def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
         """Unit vectors `(B, D)`."""
@@ -62,5 +62,5 @@ class Swire(VectorSystem):
         return self._encode(self.photo_backbone, self.photo_head, batch.image)
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """Those of both networks."""
+        """Parameters of both networks."""
         return [*self.sketch_backbone.parameters(), *self.photo_backbone.parameters()]

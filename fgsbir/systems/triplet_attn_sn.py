@@ -19,19 +19,19 @@ from fgsbir.systems.triplet_sn import TripletSN
 class TripletAttnSN(TripletSN):
     """Deep spatial-semantic attention on Triplet-SN (Song et al. 2017; Deep_SBIR_tf's triplet_sbir_train.py).
 
-    The attended map, summed over its places, is the fine vector; what the dense layers make of it is the coarse one.
+    The attended map, summed over its positions, is the fine vector; what the dense layers make of it is the coarse one.
     Both have unit length and stand side by side, so squared distances go up to 8, and a contrastive loss sees the
     sum of two cosines.
 
     Args:
-        backbone: shared by sketches and photos. In the original its first four convolutions are frozen.
+        backbone: network for sketches and photos. In the original its first four convolutions are frozen.
         distance: "holef", the paper's, which learns W near the identity and may become negative (see `Holef`);
             "euclidean", squared, as in the released code.
         regularisation: weight of HOLEF's distance from the identity in the loss.
-        crop: side of a view as a share of the picture's; 225 of 256 pixels in the original.
-        crops: views in evaluation, 10, or 1 for the centre alone.
+        crop: side of a view as a share of the image's; 225 of 256 pixels in the original.
+        crops: number of views in evaluation, 10, or 1 for the centre alone.
         flip: probability that a crop is mirrored in training, of sketch and photo each on its own.
-        loss: over the pairs of a batch.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
 
     Deviations:
@@ -59,7 +59,7 @@ class TripletAttnSN(TripletSN):
         self.regularisation = regularisation
 
     def embed(self, images: Tensor) -> Tensor:
-        """Fine and coarse unit vectors side by side, `(B, 512)`, of pictures `(B, 3, H, W)` of one view."""
+        """Fine and coarse unit vectors side by side, `(B, 512)`, of images `(B, 3, H, W)` of one view."""
         maps = self.attention(self.backbone.maps(images))
         fine, coarse = maps.sum((2, 3)), self.backbone.head(maps)
         return torch.cat([F.normalize(fine, dim=1), F.normalize(coarse, dim=1)], dim=1)

@@ -14,11 +14,12 @@ from fgsbir.errors import InputError
 from fgsbir.losses import PairLoss
 from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.retrieval.distances import squared_euclidean
-from fgsbir.systems.base import Optimisation, System
+from fgsbir.systems.base import Optimisation
+from fgsbir.systems.siamese import SiameseSystem
 
 
 class ViewEncoding(NamedTuple):
-    """One vector for each view of a picture.
+    """One vector for each view of an image.
 
     Attributes:
         views: `(B, V, D)`; the same V and the same views for sketches and photos.
@@ -27,19 +28,19 @@ class ViewEncoding(NamedTuple):
     views: Tensor
 
 
-class TripletSN(System):
+class TripletSN(SiameseSystem):
     """One Sketch-a-Net for sketches and photos, compared crop by crop (Yu et al. 2016, DeepSBIR's train.prototxt).
 
-    Training reads one random crop of each picture, perhaps mirrored; evaluation reads the crops of the corners and the
+    Training reads one random crop of each image, perhaps mirrored; evaluation reads the crops of the corners and the
     centre, plain and mirrored, and takes the mean distance of equal views. The original reads photos as edge maps:
     `data.rendering.photo_style: edges`, at 256 pixels.
 
     Args:
-        backbone: shared by sketches and photos.
-        crop: side of a view as a share of the picture's; 225 of 256 pixels in the original.
-        crops: views in evaluation, 10, or 1 for the centre alone.
+        backbone: network for sketches and photos.
+        crop: side of a view as a share of the image's; 225 of 256 pixels in the original.
+        crops: number of views in evaluation, 10, or 1 for the centre alone.
         flip: probability that a crop is mirrored in training, of sketch and photo each on its own.
-        loss: over the pairs of a batch.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
 
     Raises:
@@ -47,12 +48,12 @@ class TripletSN(System):
 
     Deviations:
         Evaluation has 10 pairs of equal views; the authors' Caffe code draws 20. Negatives are random photos of the
-        batch; of the original's, 75 % were ranked by annotators.
+        batch; 75 % of the original's were ranked by annotators.
     """
 
     name = "Triplet-SN"
     paper = "Yu et al., CVPR 2016"
-    indexable = True  # the views of a picture side by side are one vector
+    indexable = True  # the concatenated views of an image are one vector
 
     def __init__(
         self,
@@ -65,14 +66,14 @@ class TripletSN(System):
     ) -> None:
         super().__init__(loss, optimisation)
         if not 0 < crop <= 1:
-            raise InputError("crop", f"{crop} is no share of a picture", "use more than 0 and at most 1")
+            raise InputError("crop", f"{crop} is no share of an image", "use more than 0 and at most 1")
         if not 0 <= flip <= 1:
             raise InputError("flip", f"{flip} is no probability", "use 0 to 1")
         self.backbone, self.crop, self.flip = backbone, crop, flip
         self.crops: Literal[1, 10] = crops
 
     def embed(self, images: Tensor) -> Tensor:
-        """Unit vectors `(B, D)` of pictures `(B, 3, H, W)` of one view."""
+        """Unit vectors `(B, D)` of images `(B, 3, H, W)` of one view."""
         return F.normalize(self.backbone(images), dim=1)
 
     def _views(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -81,16 +82,9 @@ class TripletSN(System):
             return (_random_crop(images, side, self.flip),)
         return ten_crop(images, [side, side]) if self.crops == 10 else (center_crop(images, [side, side]),)
 
-    def _encode(self, batch: SketchBatch | PhotoBatch) -> ViewEncoding:
+    def encode_image(self, batch: SketchBatch | PhotoBatch) -> ViewEncoding:
+        """A vector for each view, `(B, V, D)`."""
         return ViewEncoding(torch.stack([self.embed(view) for view in self._views(batch.image)], dim=1))
-
-    def encode_sketch(self, batch: SketchBatch) -> ViewEncoding:
-        """A vector for each view, `(B, V, D)`."""
-        return self._encode(batch)
-
-    def encode_photo(self, batch: PhotoBatch) -> ViewEncoding:
-        """A vector for each view, `(B, V, D)`."""
-        return self._encode(batch)
 
     def match(self, sketches: ViewEncoding, photos: ViewEncoding) -> Tensor:
         """Mean over the views of the distances, `(P,)`."""
@@ -109,13 +103,9 @@ class TripletSN(System):
         """Squared Euclidean distances `(Q, G)` of vectors `(Q, D)` and `(G, D)`."""
         return squared_euclidean(sketches, photos)
 
-    def weights_origin(self) -> list[dict[str, str]]:
-        """Where the convolutions came from."""
-        return [self.backbone.origin]
-
 
 def _random_crop(images: Tensor, side: int, flip: float) -> Tensor:
-    """A `side x side` part of each picture, its own for each, perhaps mirrored; drawn by torch's generator."""
+    """A random `side x side` crop of each image, perhaps mirrored; drawn by torch's generator."""
     height, width = images.shape[-2:]
     top = torch.randint(height - side + 1, (len(images),)).tolist()
     left = torch.randint(width - side + 1, (len(images),)).tolist()

@@ -1,4 +1,4 @@
-"""What all systems share that give a picture one vector."""
+"""Systems that encode an image as one vector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fgsbir.systems.base import System
 
 
 class VectorSystem(System):
-    """Base of the systems whose encoding is one vector, which needs no partner: a gallery can be indexed once."""
+    """Base of the systems whose encoding is one vector that depends on no partner, so that a gallery can be indexed."""
 
     indexable = True
 

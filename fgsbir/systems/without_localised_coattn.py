@@ -1,52 +1,47 @@
-"""w/o Localised-Coattn: the hierarchy without the other picture."""
+"""w/o Localised-Coattn: the hierarchy of an image without its partner."""
 
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.errors import InputError
 from fgsbir.losses import PairLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.branch_hierarchy import BranchHierarchy
 from fgsbir.models.hierarchy import Compatibility, Level, Merge, NodeFusion
-from fgsbir.models.region_encoder import RegionEncoder
 from fgsbir.retrieval.distances import VECTOR_DISTANCES, VectorEncoding
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explanation, explain_pair
-from fgsbir.systems.node_system import region_nodes, weighted_whole
+from fgsbir.systems.node_system import NodeSettings, region_nodes
 from fgsbir.systems.vector_system import VectorSystem
 
 
 class WithoutLocalisedCoattn(VectorSystem):
     """The ablation of table 2 (Sain et al. 2020): each branch climbs its hierarchy alone.
 
-    No embedding then depends on a partner: a picture has one vector, and a gallery can be indexed once.
+    No embedding then depends on a partner: an image has one vector, and a gallery can be indexed.
 
     Args:
-        backbone: shared by sketches and photos.
-        dim: node size d; 512 in the released code.
-        hidden: width of the space in which nodes are compared, d_h; 128 in the released code.
-        temperature: of the Gumbel softmax.
+        backbone: network for sketches and photos.
+        nodes: settings of the nodes. There is no co-attention and no matching of pairs, so `match_memory` and
+            `match_precision` have no effect.
+        temperature: temperature of the Gumbel softmax.
         compatibility: how nodes are compared for fusion: "cosine", "scaled" or "raw"; see `NodeFusion`.
         share_fusion: one fusion for both branches, as the framework figure says.
-        normalise: scale the last nodes to unit length, without which a margin of 0.2 has no meaning.
-        global_weight: share of a plain siamese distance between pooled whole-picture vectors, in [0, 1).
-            0 is the paper's model. Each of the two distances then has a loss of its own, that of whole pictures
-            alone trains the backbone, and rankings mix them.
-        pyramid_dim: channels of each grid of the layout in those vectors, 0 for none; see `GlobalEmbedding`.
-        region_grid: RoI align samples this many cells a side of each box.
-        region_pool: how they become one vector.
-        loss: over the pairs of a batch.
+        loss: loss over the pairs of a batch.
         optimisation: optimiser and schedule.
+
+    Raises:
+        InputError: for a `gate`, which only co-attention has.
 
     Deviations:
         The paper has no more than the name; nodes, fusion and distance are those of `Proposed`. In training
-        the noise is drawn once a picture and step, for there is but one tree a picture.
+        the noise is drawn once an image and step, because each image has one tree.
     """
 
     name = "w/o Localised-Coattn"
@@ -55,29 +50,26 @@ class WithoutLocalisedCoattn(VectorSystem):
     def __init__(
         self,
         backbone: Backbone,
-        dim: int = 512,
-        hidden: int = 128,
+        nodes: NodeSettings = NodeSettings(),  # noqa: B008 (frozen)
         temperature: float = 1.0,
         compatibility: Compatibility = "cosine",
         share_fusion: bool = True,
-        normalise: bool = True,
-        global_weight: float = 0.0,
-        pyramid_dim: int = 0,
-        region_grid: int = 7,
-        region_pool: Literal["max", "mean"] = "max",
         loss: PairLoss | None = None,
         optimisation: Optimisation = Optimisation(),  # noqa: B008 (frozen)
     ) -> None:
+        if nodes.gate != NodeSettings.gate:
+            raise InputError("model.nodes.gate", "this system has no co-attention", "leave it out")
         super().__init__(loss, optimisation)
         self.backbone = backbone
-        self.regions = RegionEncoder(backbone.region_channels, dim, region_grid, pool=region_pool)
-        fusions = [NodeFusion(dim, hidden, temperature, compatibility) for _ in range(1 if share_fusion else 2)]
+        self.regions = nodes.region_encoder(backbone)
+        branches = range(1 if share_fusion else 2)
+        fusions = [NodeFusion(nodes.dim, nodes.hidden, temperature, compatibility) for _ in branches]
         self.sketch_hierarchy, self.photo_hierarchy = BranchHierarchy(fusions[0]), BranchHierarchy(fusions[-1])
-        self.normalise, self.global_weight = normalise, global_weight
-        self.whole = weighted_whole(backbone, global_weight, pyramid_dim)
+        self.normalise, self.global_weight = nodes.normalise, nodes.global_weight
+        self.global_embedding = nodes.global_embedding(backbone)
 
     def matcher_parameters(self) -> list[nn.Parameter]:
-        """Those of the fusions."""
+        """Parameters of the fusions."""
         return list({p: None for h in (self.sketch_hierarchy, self.photo_hierarchy) for p in h.parameters()})
 
     def encode_sketch(self, batch: SketchBatch) -> VectorEncoding:
@@ -96,25 +88,25 @@ class WithoutLocalisedCoattn(VectorSystem):
         with torch.autocast(nodes.device.type, enabled=False):  # no choice in half precision
             root = hierarchy(nodes, batch.mask.sum(1), trace)
         root = F.normalize(root, dim=1) if self.normalise else root
-        if self.whole is None:
+        if self.global_embedding is None:
             return VectorEncoding(root)
-        # Roots of the weights: the squared distance of the whole is then the weighted sum of both.
-        whole = self.whole(fine, last).float()
-        return VectorEncoding(torch.cat([(1 - self.global_weight) ** 0.5 * root, self.global_weight**0.5 * whole], 1))
+        # With the square roots of the weights, the squared distance of the concatenation is the weighted sum of both.
+        vector = self.global_embedding(fine, last).float()
+        return VectorEncoding(torch.cat([(1 - self.global_weight) ** 0.5 * root, self.global_weight**0.5 * vector], 1))
 
     def pair_loss(self, sketches: VectorEncoding, photos: VectorEncoding, photo_ids: Tensor) -> Tensor:
-        """The loss of the roots, plus that of the whole pictures where they have a weight."""
+        """The loss of the roots, plus the loss of the global embeddings if they have a weight."""
         parts = zip(self._parts(sketches), self._parts(photos), strict=True)
         return torch.stack([self.loss(VECTOR_DISTANCES, *part, photo_ids) for part in parts]).sum()
 
     def _parts(self, encoding: VectorEncoding) -> list[VectorEncoding]:
-        """Root and whole, each without its weight."""
-        root, whole = encoding.vector.tensor_split([self.regions.dim], dim=1)
+        """Root and global embedding, each without its weight."""
+        root, vector = encoding.vector.tensor_split([self.regions.dim], dim=1)
         roots = VectorEncoding(root / (1 - self.global_weight) ** 0.5)
-        return [roots, VectorEncoding(whole / self.global_weight**0.5)] if self.global_weight else [roots]
+        return [roots, VectorEncoding(vector / self.global_weight**0.5)] if self.global_weight else [roots]
 
     @torch.no_grad()
-    def explain_pictures(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
+    def explain_images(self, sketches: SketchBatch, photos: PhotoBatch) -> list[Explanation]:
         """Merge trees of P sketches and P photos, row by row; neither depends on the other."""
         traces: tuple[list[Merge], list[Merge]] = ([], [])
         self._encode(self.sketch_hierarchy, sketches, traces[0])

@@ -1,4 +1,4 @@
-"""Figures drawn with matplotlib: as files for a paper, and inline for the page in the page's own colours."""
+"""Curves drawn with matplotlib: as files for a paper, and inline for a page in the page's own colours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from fgsbir.files import atomic_write
 
@@ -40,7 +40,7 @@ STYLE: Any = {
     "xtick.major.size": 0.0,
     "ytick.major.size": 0.0,
 }
-"""Of every figure. Each of the colours has one for dark pages in the stylesheet of the page."""
+"""Style of every figure; the stylesheet of the page has a second set of the colours for dark pages."""
 VARIABLES = {TEXT: "--soft", GRID: "--line"} | {colour: f"--c{i}" for i, colour in enumerate(COLOURS)}
 
 Points = Sequence[tuple[float, float]]
@@ -50,9 +50,9 @@ class Curve(NamedTuple):
     """A line of a figure.
 
     Attributes:
-        name: in the legend.
+        name: name in the legend.
         points: x and y; a y of NaN is a gap.
-        bars: how far an error bar reaches below and above each point; none where there are no bars.
+        bars: lengths of each point's error bar below and above it; empty for no bars.
     """
 
     name: str
@@ -68,10 +68,7 @@ def region_figure(accuracy: Sequence[Curve], seconds: Sequence[Curve]) -> Figure
         seconds: the same curves, in seconds.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure((4.6, 4.8), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True)
-        _draw(above, accuracy, markers=True)
-        _draw(below, seconds, markers=True)
+        figure, above, below = _stacked(accuracy, seconds, markers=True)
         above.set_ylabel("acc@1 (%)")
         below.set_ylabel("seconds a query")
         below.set_yscale("log")
@@ -80,55 +77,55 @@ def region_figure(accuracy: Sequence[Curve], seconds: Sequence[Curve]) -> Figure
         below.yaxis.set_minor_locator(NullLocator())
         below.set_xlabel("regions a photo")
         below.set_xticks(sorted({x for curve in accuracy for x, _ in curve.points}))
-        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
-def training_figure(losses: Sequence[Curve], accuracies: Sequence[Curve]) -> Figure:
+def training_figure(accuracies: Sequence[Curve], losses: Sequence[Curve]) -> Figure:
     """Val accuracy and training loss over epochs, one above the other.
 
     Args:
-        losses: of training.
-        accuracies: acc@1 on val in percent, under the same names.
+        accuracies: acc@1 on val in percent.
+        losses: training losses, under the same names.
     """
     with mpl.rc_context(STYLE):
-        rows = -(-len(accuracies) // 2)
-        figure = Figure((4.6, 4.6 + 0.2 * rows), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True)
-        _draw(above, accuracies)
-        _draw(below, losses)
+        figure, above, below = _stacked(accuracies, losses)
         above.set_ylabel("val acc@1 (%)")
         below.set_ylabel("training loss")
         below.set_xlabel("epoch")
-        below.xaxis.get_major_locator().set_params(integer=True)
-        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        below.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     return figure
 
 
 def drawing_figure(percentiles: Sequence[Curve], reciprocals: Sequence[Curve]) -> Figure:
-    """How near the top the true photo is while the sketch is being drawn, by two scores, one above the other.
+    """Two scores while the sketch is being drawn, one above the other.
 
     Args:
         percentiles: ranking percentile over the share of the ink, both in percent.
-        reciprocals: 1/rank likewise, under the same names.
+        reciprocals: 1/rank in percent over the share of the ink, under the same names.
     """
     with mpl.rc_context(STYLE):
-        rows = -(-len(percentiles) // 2)
-        figure = Figure((4.6, 4.6 + 0.2 * rows), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True)
-        _draw(above, percentiles)
-        _draw(below, reciprocals)
+        figure, above, below = _stacked(percentiles, reciprocals)
         above.set_ylabel("ranking percentile (%)")
         below.set_ylabel("1/rank (%)")
         below.set_ylim(bottom=0)
         below.set_xlabel("ink drawn (%)")
         below.set_xlim(0, 100)
-        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], markers: bool = False) -> None:
-    """Lines in the colours of the style, then in the same ones dashed."""
+def _stacked(upper: Sequence[Curve], lower: Sequence[Curve], markers: bool = False) -> tuple[Figure, Axes, Axes]:
+    """Two panels that share their x axis, with one legend in two columns below."""
+    rows = -(-len(upper) // 2)
+    figure = Figure((4.6, 4.6 + 0.2 * rows), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    _draw(above, upper, markers)
+    _draw(below, lower, markers)
+    figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure, above, below
+
+
+def _draw(axes: Axes, curves: Sequence[Curve], markers: bool) -> None:
+    """Lines in the colours of the style, then in the same colours dashed."""
     for i, curve in enumerate(curves):
         x, y = zip(*curve.points, strict=True)
         axes.errorbar(
@@ -164,7 +161,7 @@ def inline(figure: Figure, prefix: str, label: str) -> Markup:
     Args:
         figure: made by this module.
         prefix: start of its ids, unique on the page.
-        label: what it shows, for those who cannot see it.
+        label: description for screen readers.
     """
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""The hierarchy that a paired system finds in one sketch and one photo, drawn as inline SVG.
+"""The hierarchy that a system discovers in one sketch and one photo, drawn as inline SVG.
 
 After Sain et al. 2020, slides 6 to 8: each level applies co-attention between the two sets of nodes and
 then fuses one pair of nodes in each branch, until one node is left in both.
@@ -13,50 +13,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup, escape
 
-from fgsbir.visualization.gallery import UInt8Array, data_uri
+from fgsbir.metrics.ranking import Ranking
+from fgsbir.models.merge_tree import Explanation, MergeTree
+from fgsbir.visualization.html import UInt8Array, data_uri, templates
 
 CELL = 54  # pixels from one node of a drawn tree to the next
 THUMB = 46  # side of a node's thumbnail
 HEAT = 26  # side of a cell in the large attention map
 INK = (59, 130, 246)  # colour of full attention; readable on light and dark
 WHOLE = '<rect class="whole" x="2" y="2" width="96" height="96" rx="6"/>'  # marks a node that contains the whole
+EXAMPLES = 2
+"""Stored pairs of a run that are drawn."""
 
-
-@dataclass(frozen=True)
-class MergeTree:
-    """A binary tree over `leaves` nodes; merge `k` makes node `leaves + k` of two earlier ones.
-
-    Args:
-        leaves: number of leaves, numbered from 0.
-        merges: the two nodes of each merge, in the order of fusion; `leaves - 1` of them.
-    """
-
-    leaves: int
-    merges: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def from_merges(cls, merges: Sequence[Sequence[int]]) -> MergeTree:
-        """The tree of a list of merges that ends in one root."""
-        return cls(len(merges) + 1, tuple((int(a), int(b)) for a, b in merges))
-
-    @property
-    def members(self) -> list[list[int]]:
-        """The leaves under every node, in drawing order from top to bottom."""
-        found = [[leaf] for leaf in range(self.leaves)]
-        for a, b in self.merges:
-            found.append(found[a] + found[b])
-        return found
-
-    def places(self) -> list[tuple[int, float]]:
-        """Column and row of every node: leaves in column 0, merge `k` in column `k + 1`, midway between its two.
-
-        Rows follow the order in which the root lists its leaves, so no two branches cross.
-        """
-        row = {leaf: float(i) for i, leaf in enumerate(self.members[-1])}
-        places = [(0, row[leaf]) for leaf in range(self.leaves)]
-        for k, (a, b) in enumerate(self.merges):
-            places.append((k + 1, (places[a][1] + places[b][1]) / 2))
-        return places
+Strokes = Sequence[Sequence[Sequence[float]]]
+Boxes = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -67,14 +37,14 @@ class LevelView:
     """
 
     title: str
-    picture: Markup
+    image: Markup
     to_photo: Markup | None
     to_sketch: Markup | None
 
 
 @dataclass(frozen=True)
 class HierarchyView:
-    """Everything the page shows of one example; the SVGs refer to the symbols in `symbols`."""
+    """Everything a page shows of one pair; the SVGs refer to the symbols in `symbols`."""
 
     query_id: str
     photo_id: str
@@ -89,44 +59,90 @@ class HierarchyView:
 
 
 def build_hierarchy(
-    example: Mapping[str, Any], photo: UInt8Array, prefix: str, title: str | None = None
+    explanation: Explanation,
+    strokes: Strokes,
+    boxes: Boxes,
+    photo: UInt8Array,
+    *,
+    query_id: str,
+    photo_id: str,
+    title: str,
+    prefix: str,
 ) -> HierarchyView:
-    """Draws one example of a run's `hierarchy.json`.
+    """Draws what a hierarchy did to one pair.
 
     Args:
-        example: strokes, boxes, merges and attention maps of one sketch-photo pair.
-        photo: the photo's thumbnail, `(H, W, 3)`.
-        prefix: start of every SVG id of this example, unique on the page.
-        title: of the example; by default it tells the rank of the photo as the true one.
+        explanation: merges and attention of the pair.
+        strokes: points of each stroke, x and y in [0, 1]; the node of the whole sketch, if any, is not among them.
+        boxes: x1, y1, x2, y2 of each region, in [0, 1].
+        photo: thumbnail of the photo, `(H, W, 3)`.
+        query_id: id of the sketch.
+        photo_id: id of the photo.
+        title: heading of the drawing.
+        prefix: start of every SVG id of this pair, unique on the page.
     """
-    strokes, boxes = example["strokes"], example["region_boxes"]
-    sketch_tree = MergeTree.from_merges(example["sketch_merges"])
-    photo_tree = MergeTree.from_merges(example["photo_merges"])
+    sketch_tree = MergeTree.from_merges(explanation.sketch_merges)
+    photo_tree = MergeTree.from_merges(explanation.photo_merges)
     symbols = [
         *_stroke_shapes(strokes, prefix),
         *(_sketch_symbol(node, members, strokes, prefix) for node, members in enumerate(sketch_tree.members)),
         f'<image id="{prefix}-photo" width="100" height="100" preserveAspectRatio="none" href="{data_uri(photo)}"/>',
         *(_photo_symbol(node, members, boxes, prefix) for node, members in enumerate(photo_tree.members)),
     ]
-    levels = example["levels"]
+    branches = _Branches(strokes, boxes, sketch_tree.members, photo_tree.members)
+    levels = explanation.levels
     return HierarchyView(
-        query_id=str(example["query"]),
-        photo_id=str(example["photo"]),
-        title=title or f"Sketch {example['query']}: true photo at rank {example['rank']}",
+        query_id=query_id,
+        photo_id=photo_id,
+        title=title,
         symbols=Markup("".join(symbols)),
-        sketch=_picture(f"Sketch {example['query']}, each stroke in its own colour", f'<use href="#{prefix}-ink"/>'),
-        photo=_picture(
-            f"Photo {example['photo']} with its regions",
+        sketch=_frame(f"Sketch {query_id}, each stroke in its own colour", f'<use href="#{prefix}-ink"/>'),
+        photo=_frame(
+            f"Photo {photo_id} with its regions",
             f'<use href="#{prefix}-photo"/>' + "".join(_box(box, _colour(i)) for i, box in enumerate(boxes)),
         ),
         sketch_tree=_tree(sketch_tree, f"{prefix}-s", "Merge tree of the strokes"),
         photo_tree=_tree(photo_tree, f"{prefix}-p", "Merge tree of the photo regions"),
         attention=_attention(levels[0], prefix) if levels and _has_maps(levels[0]) else None,
         levels=tuple(
-            _level(i, level, later, _Branches(strokes, boxes, sketch_tree.members, photo_tree.members), prefix)
+            _level(i, level, later, branches, prefix)
             for i, (level, later) in enumerate(zip(levels, [*levels[1:], None], strict=True), start=1)
         ),
     )
+
+
+def stored_hierarchies(
+    examples: Sequence[Mapping[str, Any]], ranking: Ranking, photos: UInt8Array, prefix: str
+) -> tuple[HierarchyView, ...]:
+    """The best and the worst ranked of the pairs that a run stored, at most `EXAMPLES` of them.
+
+    Args:
+        examples: entries of its `hierarchy.json`: ids, rank, strokes and boxes, and the fields of an `Explanation`.
+        ranking: ranking of its test.
+        photos: thumbnails in gallery order, `(G, H, W, 3)`.
+        prefix: start of every SVG id, unique on the page.
+    """
+    # A pair of one stroke and one region has nothing to fuse.
+    ranked = sorted((example for example in examples if example["levels"]), key=lambda example: int(example["rank"]))
+    index = {str(photo_id): i for i, photo_id in enumerate(ranking.gallery_ids)}
+    return tuple(
+        build_hierarchy(
+            Explanation(*(example[name] for name in Explanation._fields)),
+            example["strokes"],
+            example["region_boxes"],
+            photos[index[str(example["photo"])]],
+            query_id=str(example["query"]),
+            photo_id=str(example["photo"]),
+            title=f"Sketch {example['query']}: true photo at rank {example['rank']}",
+            prefix=f"{prefix}e{i}",
+        )
+        for i, example in enumerate((ranked[:1] + ranked[:0:-1])[:EXAMPLES])
+    )
+
+
+def hierarchy_page(view: HierarchyView) -> str:
+    """A drawn hierarchy as an HTML page that needs no other file."""
+    return templates().get_template("hierarchy_page.html.j2").render(view=view)
 
 
 def _colour(index: int) -> str:
@@ -134,7 +150,7 @@ def _colour(index: int) -> str:
     return f"hsl({index * 137.5 % 360:.0f} 70% {(40, 48)[index % 2]}%)"
 
 
-def _stroke_shapes(strokes: Sequence[Sequence[Sequence[float]]], prefix: str) -> list[str]:
+def _stroke_shapes(strokes: Strokes, prefix: str) -> list[str]:
     """One shape a stroke in a 100 x 100 frame, and all of them in colour as one group."""
     shapes = []
     for i, stroke in enumerate(strokes):
@@ -147,7 +163,7 @@ def _stroke_shapes(strokes: Sequence[Sequence[Sequence[float]]], prefix: str) ->
     return [*shapes, f'<g id="{prefix}-ink">{"".join(coloured)}</g>']
 
 
-def _sketch_symbol(node: int, members: Sequence[int], strokes: Sequence[Any], prefix: str) -> str:
+def _sketch_symbol(node: int, members: Sequence[int], strokes: Strokes, prefix: str) -> str:
     """A node's strokes in colour over the rest in grey; framed if the whole-sketch node is among its leaves."""
     uses = [f'<use href="#{prefix}-k{i}" class="faint"/>' for i in range(len(strokes)) if i not in members]
     uses += [f'<use href="#{prefix}-k{i}" stroke="{_colour(i)}"/>' for i in members if i < len(strokes)]
@@ -162,7 +178,7 @@ def _sketch_symbol(node: int, members: Sequence[int], strokes: Sequence[Any], pr
     return _symbol(f"{prefix}-s{node}", ink + (WHOLE if holds_whole else ""))
 
 
-def _photo_symbol(node: int, members: Sequence[int], boxes: Sequence[Sequence[float]], prefix: str) -> str:
+def _photo_symbol(node: int, members: Sequence[int], boxes: Boxes, prefix: str) -> str:
     """A leaf is its region cut out; a fused node is the photo with its regions lit and the rest dimmed."""
     photo = f'<use href="#{prefix}-photo"/>'
     if len(members) == 1:
@@ -203,8 +219,8 @@ def _box(box: Sequence[float], colour: str) -> str:
     return f'<rect class="box" x="{x1:.1f}" y="{y1:.1f}" {size} stroke="{colour}"/>'
 
 
-def _picture(label: str, body: str) -> Markup:
-    """A large picture in a 100 x 100 frame on white paper."""
+def _frame(label: str, body: str) -> Markup:
+    """A large image in a 100 x 100 frame on white paper."""
     paper = '<rect class="paper" width="100" height="100" rx="2"/>'
     return Markup(
         f'<svg class="picture" viewBox="0 0 100 100" role="img" aria-label="{escape(label)}">{paper}{body}</svg>'
@@ -242,10 +258,10 @@ def _heat(values: Any) -> tuple[str, int, int, float]:
 
 
 class _Branches(NamedTuple):
-    """The leaves of one example, and those under each node of its trees."""
+    """The leaves of one pair, and those under each node of its trees."""
 
-    strokes: Sequence[Sequence[Sequence[float]]]
-    boxes: Sequence[Sequence[float]]
+    strokes: Strokes
+    boxes: Boxes
     sketch: list[list[int]]
     photo: list[list[int]]
 
@@ -258,7 +274,7 @@ def _has_maps(level: Mapping[str, Any]) -> bool:
 def _level(
     number: int, level: Mapping[str, Any], later: Mapping[str, Any] | None, branches: _Branches, prefix: str
 ) -> LevelView:
-    """A level, whose nodes that the `later` one lacks are fused in it."""
+    """A level; nodes that are missing in the `later` level are fused in this one."""
 
     def small(values: Any, label: str) -> Markup:
         uri, rows, columns, peak = _heat(values)
@@ -273,10 +289,10 @@ def _level(
         to_photo = small(level["sketch_to_photo"], "attention of the sketch over the photo")
         to_sketch = small(np.asarray(level["photo_to_sketch"]).T, "attention of the photo over the sketch")
     title = f"Level {number}: {len(level['sketch_nodes'])} × {len(level['photo_nodes'])}"
-    return LevelView(title, _level_picture(title, level, later, branches, prefix), to_photo, to_sketch)
+    return LevelView(title, _level_image(title, level, later, branches, prefix), to_photo, to_sketch)
 
 
-def _level_picture(
+def _level_image(
     title: str, level: Mapping[str, Any], later: Mapping[str, Any] | None, branches: _Branches, prefix: str
 ) -> Markup:
     """The nodes of a level over sketch and photo, a colour each, and from each sketch node to where it attends most.

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 from pathlib import Path
 
@@ -19,33 +20,37 @@ from fgsbir.models.sketch_a_net import SketchANet
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.retrieval.distances import VectorEncoding
 from fgsbir.runs.config import load_experiment
-from fgsbir.systems import SYSTEMS, Proposed, SketchBertVariant, TripletAttnSN, TripletSN
+from fgsbir.systems import SYSTEMS, NodeSettings, Proposed, SketchBertVariant, TripletAttnSN, TripletSN
 from fgsbir.systems.base import System
 from fgsbir.systems.triplet_sn import ViewEncoding
 from fgsbir.systems.vector_system import VectorSystem
 
 ROOT = Path(__file__).parents[2]
-FIGURES = ["parameters", "sketch_flops", "photo_flops", "pair_flops"]
+NUMBERS = ["parameters", "sketch_flops", "photo_flops", "pair_flops"]
 
 
-def experiments(path, names=tuple(SYSTEMS), recipes=("",)):
-    """The folder of tiny experiments; each of them names a file of weights that is not there."""
-    folder = path / "experiments" / "chair_v2"
-    folder.mkdir(parents=True)
-    for name in names:
-        for suffix in recipes:
-            real = ROOT / "experiments" / "chair_v2" / f"{name}{suffix}.yaml"
-            if not real.exists():  # raw pixels
-                continue
-            config = load_experiment(real)
-            backbone = config["model"]["init_args"]["backbone"]
+def experiments(path, names=tuple(SYSTEMS), recipes=("modern",)):
+    """The folder of tiny systems on a tiny dataset; each system names a file of weights that is not there."""
+    root = path / "experiments"
+    for name, recipe in itertools.product(names, recipes):
+        real = ROOT / "experiments" / "systems" / recipe / f"{name}.yaml"
+        if not real.exists():  # raw pixels have no paper recipe
+            continue
+        config = load_experiment(real)
+        backbone = config["model"].get("init_args", {}).get("backbone")
+        if backbone is not None:
             if backbone["class_path"].endswith(".Backbone"):
                 fine = {"region_level": 2} if "region_level" in backbone["init_args"] else {}
                 backbone["init_args"] = {"name": "test_efficientnet", "level": 3, **fine}
             backbone.setdefault("init_args", {})["weights"] = "no/such.safetensors"
-            config["data"]["rendering"]["image_size"] = 96
-            (folder / real.name).write_text(yaml.safe_dump(config))
-    return str(folder.parent)
+        file = root / "systems" / recipe / real.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(config))
+    data = load_experiment(ROOT / "experiments" / "datasets" / "chair_v2.yaml")
+    data.setdefault("data", {}).setdefault("rendering", {})["image_size"] = 96
+    (root / "datasets").mkdir()
+    (root / "datasets" / "chair_v2.yaml").write_text(yaml.safe_dump(data))
+    return str(root)
 
 
 def listed(capsys, *words):
@@ -67,10 +72,10 @@ def test_every_system_has_a_row_with_the_figures_of_its_experiment(tmp_path, cap
         system = SYSTEMS[name]
         assert (row["name"], row["paper"]) == (system.name, system.paper)
         assert row["indexable"] == ("yes" if system.indexable else "no")
-        if name == "raw_pixels":  # no experiment on ChairV2
-            assert [row[figure] for figure in FIGURES] == [""] * 4
+        parameters, sketch, photo, pair = (int(row[number]) for number in NUMBERS)
+        if name == "raw_pixels":  # no network
+            assert (parameters, sketch, photo, pair) == (0, 0, 0, 0)
             continue
-        parameters, sketch, photo, pair = (int(row[figure]) for figure in FIGURES)
         assert min(parameters, sketch, photo) > 0
         if name == "triplet_attn_sn":
             assert pair == 10 * 2 * 512**2  # sᵀW of each view
@@ -79,19 +84,24 @@ def test_every_system_has_a_row_with_the_figures_of_its_experiment(tmp_path, cap
     assert int(rows["proposed"]["pair_flops"]) > int(rows["b_localised_coattn"]["pair_flops"])
 
 
-def test_raw_pixels_cost_nothing_where_they_have_an_experiment(capsys, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "raw_pixels.yaml").write_text(
-        (ROOT / "experiments" / "embedded" / "raw_pixels.yaml")
-        .read_text()
-        .replace("_data.yaml", f"{ROOT}/experiments/embedded/_data.yaml")
-    )
-    out = listed(capsys, "--experiments", str(tmp_path), "--dataset", "mine", "--format", "csv")
-    assert "raw_pixels,Raw pixels,–,yes,0,0,0,0\n" in out
+def test_a_system_without_the_recipe_has_no_cost(tmp_path, capsys):
+    folder = experiments(tmp_path, ["raw_pixels", "b_siamese"], ["modern", "paper"])
+    assert "raw_pixels,Raw pixels,–,0,0,0,0,yes\n" in listed(capsys, "--experiments", folder, "--format", "csv")
+    out = listed(capsys, "--experiments", folder, "--format", "csv", "--recipe", "paper")
+    assert "raw_pixels,Raw pixels,–,,,,,yes\n" in out
 
 
-def test_the_paper_recipe_is_another_file(tmp_path, capsys):
-    folder = experiments(tmp_path, ["b_siamese"], ["", "_paper"])
+def test_an_experiment_of_a_name_of_its_own_wins_over_the_composition(tmp_path, capsys):
+    folder = experiments(tmp_path, ["raw_pixels", "triplet_sn"])
+    own = Path(folder, "chair_v2", "triplet_sn.yaml")
+    own.parent.mkdir()
+    own.write_text("base: [../systems/modern/raw_pixels.yaml, ../datasets/chair_v2.yaml]\n")
+    rows = csv.DictReader(io.StringIO(listed(capsys, "--experiments", folder, "--format", "csv")))
+    assert {row["system"]: row["parameters"] for row in rows}["triplet_sn"] == "0"
+
+
+def test_the_paper_recipe_has_other_costs(tmp_path, capsys):
+    folder = experiments(tmp_path, ["b_siamese"], ["modern", "paper"])
     modern, paper = (
         next(row for row in csv.DictReader(io.StringIO(out)) if row["system"] == "b_siamese")
         for out in (
@@ -104,7 +114,7 @@ def test_the_paper_recipe_is_another_file(tmp_path, capsys):
 
 
 def test_strokes_and_regions_are_as_many_as_asked(tmp_path, capsys):
-    folder = experiments(tmp_path, ["b_localised_coattn"])
+    folder = experiments(tmp_path, ["b_localised_coattn", "b_siamese"])
 
     def pair_flops(*words):
         out = listed(capsys, "--experiments", folder, "--format", "csv", *words)
@@ -131,7 +141,7 @@ def test_the_table_is_aligned_and_fits_a_terminal(tmp_path, capsys, monkeypatch)
     notes, _, table = out.partition("\n\n")
     assert re.search(r"\b7 strokes of 11 points\b", notes)
     assert re.search(r"\b9 regions\b", notes)
-    assert "experiments/chair_v2" in notes
+    assert "chair_v2 in the modern recipe" in notes
     header, *rows = table.splitlines()
     assert header.split() == ["System", "Name", "Paper", "Params", "Sketch", "Photo", "Pair", "Index"]
     assert [row.split()[0] for row in rows] == list(SYSTEMS)
@@ -150,7 +160,7 @@ def test_markdown_has_the_words_of_the_table(tmp_path, capsys):
     outs = [listed(capsys, "--experiments", folder, "--format", form) for form in ("table", "markdown")]
     notes, tables = zip(*(out.split("\n\n") for out in outs), strict=True)
     assert notes[0] == notes[1]
-    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in tables[1].splitlines()]
+    rows = [[cell.strip().replace("\\", "") for cell in row.strip("|").split("|")] for row in tables[1].splitlines()]
     assert rows.pop(1) == ["---", "---", "---", "---:", "---:", "---:", "---:", "---"]
     assert [re.split(r" {2,}", line.strip()) for line in tables[0].splitlines()] == rows
 
@@ -158,9 +168,9 @@ def test_markdown_has_the_words_of_the_table(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--experiments", "nowhere"], "nowhere/chair_v2: no experiments in the modern recipe"),
-        (["--dataset", "chair_v3"], "chair_v3: no experiments in the modern recipe"),
-        (["--recipe", "paper"], "chair_v2: no experiments in the paper recipe"),
+        (["--experiments", "nowhere"], "--recipe: there is no 'modern' in nowhere/systems"),
+        (["--dataset", "chair_v3"], "--dataset: there is no 'chair_v3'"),
+        (["--recipe", "paper"], "--recipe: there is no 'paper' in experiments/systems"),
         (["--recipe", "old"], "old"),
         (["--format", "pdf"], "pdf"),
         (["--strokes", "0"], "--strokes: 0 is not positive"),
@@ -169,21 +179,19 @@ def test_markdown_has_the_words_of_the_table(tmp_path, capsys):
 )
 def test_bad_options_are_one_clear_line(words, says, tmp_path, capsys, monkeypatch):
     experiments(tmp_path, ["triplet_sn"])
-    monkeypatch.chdir(tmp_path)  # the experiments of the current folder are the default
-    assert main(["list", *words]) == 2
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", "--experiments", "experiments", *words]) == 2
     assert says in only_error(capsys)
 
 
 def test_a_broken_experiment_is_named(tmp_path, capsys):
     folder = experiments(tmp_path, ["triplet_sn"])
-    path = Path(folder, "chair_v2", "triplet_sn.yaml")
+    path = Path(folder, "systems", "modern", "triplet_sn.yaml")
     config = yaml.safe_load(path.read_text())
     config["model"]["init_args"]["cropp"] = 1.0
     path.write_text(yaml.safe_dump(config))
     assert main(["list", "--experiments", folder]) == 2
-    error = only_error(capsys)
-    assert "triplet_sn.yaml" in error
-    assert "cropp" in error
+    assert "model.cropp: TripletSN has no such setting" in only_error(capsys)
 
 
 class Joined(System):
@@ -193,13 +201,13 @@ class Joined(System):
 
     def __init__(self):
         super().__init__()
-        self.encode, self.score = nn.Linear(12, 7), nn.Linear(14, 3, bias=False)
+        self.layer, self.score = nn.Linear(12, 7), nn.Linear(14, 3, bias=False)
 
     def encode_sketch(self, batch):
-        return VectorEncoding(self.encode(batch.image[:, :, 0, :4].flatten(1).float()))
+        return VectorEncoding(self.layer(batch.image[:, :, 0, :4].flatten(1).float()))
 
     def encode_photo(self, batch):
-        return VectorEncoding(self.encode(batch.image[:, :, :2, :4].float().permute(0, 2, 1, 3).flatten(2)).sum(1))
+        return VectorEncoding(self.layer(batch.image[:, :, :2, :4].float().permute(0, 2, 1, 3).flatten(2)).sum(1))
 
     def match(self, sketches, photos):
         return self.score(torch.cat([sketches.vector, photos.vector], 1)).sum(1)
@@ -244,7 +252,7 @@ def test_the_example_is_full_and_has_no_padding():
 
 
 def test_a_tree_costs_more_with_more_nodes():
-    system = Proposed(Backbone("test_efficientnet", 2), 16, 8).eval()
+    system = Proposed(Backbone("test_efficientnet", 2), NodeSettings(dim=16, hidden=8)).eval()
     pairs = [measure(system, Rendering(image_size=32), *nodes).pair for nodes in ((2, 2), (2, 9), (9, 2))]
     assert pairs[0] < min(pairs[1:])
 

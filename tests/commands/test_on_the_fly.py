@@ -10,8 +10,8 @@ import yaml
 from tiny import PROPOSED, TINY
 
 from fgsbir.cli import main
-from fgsbir.commands.on_the_fly import ranks_while_drawing
 from fgsbir.metrics.on_the_fly import MOMENTS, SHARES
+from fgsbir.report.on_the_fly import ranks_while_drawing
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_run
 
@@ -98,7 +98,7 @@ def test_ranks_are_those_of_one_drawing_at_a_time(name, real):
             queries.sketches[q] = replace(record, sketch=record.sketch.drawn(share))
             sketch = system.encode_sketch(batch(queries[q]))
             distances = [float(system.match(sketch, photo)) for photo in photos]
-            true = distances[queries.place[record.photo_id]]
+            true = distances[queries.gallery_index[record.photo_id]]
             nearer, as_near = sum(d < true - 1e-5 for d in distances), sum(d < true + 1e-5 for d in distances)
             assert nearer + 1 <= found[q, moment] <= as_near
 
@@ -111,7 +111,7 @@ def test_measured_runs_are_skipped_and_others_measured_again(runs, capsys, monke
 
     measured = []
     monkeypatch.setattr(
-        "fgsbir.commands.on_the_fly.ranks_while_drawing",
+        "fgsbir.report.on_the_fly.ranks_while_drawing",
         lambda system, data, shares, name: measured.append(name) or np.ones_like(first.ranks),
     )
     assert main(["on-the-fly", str(runs)]) == 0
@@ -136,7 +136,7 @@ def test_a_run_on_coarse_sketches_is_passed_over(runs, capsys):
     run.config.write_text(yaml.safe_dump(config))
     assert main(["on-the-fly", str(runs)]) == 2
     captured = capsys.readouterr()
-    assert "passed over" in captured.out
+    assert "skipped" in captured.out
     assert "no finished run on test sketches in full detail" in captured.err
     assert not run.on_the_fly.exists()
 

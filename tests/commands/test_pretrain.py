@@ -6,22 +6,24 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny import TINY
 from torch.utils.data import default_collate
 
 from fgsbir.cli import main
-from fgsbir.commands.pretrain import HiddenStrokeDataset, StrokeCompletion
 from fgsbir.data.datasets import Embedded
+from fgsbir.data.hidden_strokes import HiddenStrokeDataset
 from fgsbir.data.transforms import Augmentation
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.systems.stroke_completion import StrokeCompletion
 
 ENCODER = {"dim": 16, "heads": 2, "layers": 1, "feedforward": 16, "coordinates": "normalised"}
 DATA = {"train": 4, "val": 2, "test": 3, "sketches_per_photo": 2, "size": 48}
-ROOM = 40
+CAPACITY = 40
 
 
 def completion(**settings):
@@ -36,28 +38,28 @@ def training_sketches():
 
 def dataset(hide=0.3, sketches=None, **augmentation):
     sketches = sketches or training_sketches()
-    return HiddenStrokeDataset(sketches, ROOM, hide, Augmentation(**augmentation), 0)
+    return HiddenStrokeDataset(sketches, CAPACITY, hide, Augmentation(**augmentation), 0)
 
 
 def batch(hide=0.3):
-    pictures = dataset(hide)
-    return default_collate([pictures[i] for i in range(len(pictures))])
+    items = dataset(hide)
+    return default_collate([items[i] for i in range(len(items))])
 
 
-def pretrain(out, *words):
-    """Exit status of the command on tiny data; `words` are added."""
+def pretrain(out, *argv):
+    """Exit status of the command on tiny data; `argv` is added."""
     options = [f"--encoder.{name}={value}" for name, value in ENCODER.items()]
     options += [f"--source.{name}={value}" for name, value in DATA.items()]
-    options += ["--max_points", str(ROOM), "--epochs", "3", "--batch_size", "4", "--lr", "0.001"]
+    options += ["--max_points", str(CAPACITY), "--epochs", "3", "--batch_size", "4", "--lr", "0.001"]
     options += ["--accelerator", "cpu"]
-    return main(["pretrain", "--source", "Embedded", *options, "--out", str(out), *words])
+    return main(["pretrain", "--source", "Embedded", *options, "--out", str(out), *argv])
 
 
 def test_whole_strokes_are_hidden_and_some_always_stay():
     for hide in (0.01, 0.4, 0.99):
-        pictures = dataset(hide)
-        for index in range(len(pictures)):
-            points, length, hidden = pictures[index]
+        items = dataset(hide)
+        for index in range(len(items)):
+            points, length, hidden = items[index]
             assert not hidden[length:].any()
             ends = (points[:length, 2] == 1).nonzero()[:, 0]
             strokes = np.split(hidden[:length].numpy(), ends[:-1] + 1)
@@ -67,13 +69,13 @@ def test_whole_strokes_are_hidden_and_some_always_stay():
 
 
 def test_what_is_hidden_depends_on_seed_epoch_and_index_alone():
-    pictures, again = dataset(sketch_affine=1.0), dataset(sketch_affine=1.0)
-    count = len(pictures)
+    items, again = dataset(sketch_affine=1.0), dataset(sketch_affine=1.0)
+    count = len(items)
     for index in (3, 0, count + 3):
-        for a, b in zip(pictures[index], again[index], strict=True):
+        for a, b in zip(items[index], again[index], strict=True):
             assert torch.equal(a, b)
-    assert not torch.equal(pictures[3].points, pictures[count + 3].points)
-    assert len({pictures[3 + epoch * count].hidden.numpy().tobytes() for epoch in range(8)}) > 3
+    assert not torch.equal(items[3].points, items[count + 3].points)
+    assert len({items[3 + epoch * count].hidden.numpy().tobytes() for epoch in range(8)}) > 3
 
 
 def test_a_drawing_of_one_stroke_hides_nothing_and_costs_nothing():
@@ -188,9 +190,15 @@ def test_what_is_done_is_not_done_twice_and_other_settings_are_refused(tmp_path,
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path, monkeypatch, capsys):
     out = tmp_path / "chairs.safetensors"
+    fit = Trainer.fit
+
+    def fit_and_fail(*args, **options):
+        fit(*args, **options)
+        raise Interrupted
+
     with monkeypatch.context() as patch:
-        patch.setattr("fgsbir.commands.pretrain.save", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        patch.setattr(Trainer, "fit", fit_and_fail)
+        with pytest.raises(Interrupted):
             pretrain(out, "--epochs", "1")
     assert pretrain(out, "--epochs", "2") == 2
     assert "another pre-training was interrupted here" in capsys.readouterr().err
@@ -198,7 +206,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, monkeypatch, capsys
 
 
 @pytest.mark.parametrize(
-    ("words", "problem"),
+    ("argv", "problem"),
     [
         (["--hide", "1"], "hide"),
         (["--epochs", "0"], "epochs"),
@@ -210,8 +218,8 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, monkeypatch, capsys
     ],
     ids=str,
 )
-def test_bad_options_are_one_line(words, problem, tmp_path, capsys):
-    assert pretrain(tmp_path / "chairs.safetensors", *words) == 2
+def test_bad_options_are_one_line(argv, problem, tmp_path, capsys):
+    assert pretrain(tmp_path / "chairs.safetensors", *argv) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fgsbir: error: ")]
     assert problem in line
     assert list(tmp_path.iterdir()) == []
@@ -225,6 +233,7 @@ def test_a_dataset_without_training_sketches_is_one_line(tmp_path, monkeypatch, 
     assert "no training sketches" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_system_starts_from_the_encoder_and_records_its_digest(tmp_path, write_config, capsys):
     out = tmp_path / "chairs.safetensors"
     assert pretrain(out, "--epochs", "1") == 0
@@ -232,7 +241,7 @@ def test_a_system_starts_from_the_encoder_and_records_its_digest(tmp_path, write
     strokes["init_args"] = {**ENCODER, "weights": str(out)}
     arguments = {**deepcopy(TINY["model"]["init_args"]), "strokes": strokes}
     arguments["optimisation"] = {"lr": 1e-9, "optimizer": "adam", "schedule": "constant"}  # it stays as it was
-    data = {**TINY["data"], "rendering": {**TINY["data"]["rendering"], "max_points": ROOM}}
+    data = {**TINY["data"], "rendering": {**TINY["data"]["rendering"], "max_points": CAPACITY}}
     model = {"class_path": "fgsbir.systems.sketchformer_variant.SketchFormerVariant", "init_args": arguments}
     config = write_config(model=model, data=data, trainer={**TINY["trainer"], "max_epochs": 1})
     assert main(["fit", "--config", str(config)]) == 0

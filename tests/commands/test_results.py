@@ -100,8 +100,8 @@ def test_a_damaged_run_is_refused_before_it_is_kept(project, capsys):
     ("words", "said"),
     [
         (["nowhere"], "nowhere"),
-        (["results/runs"], "kept already"),
-        (["results/runs/chair_v2"], "kept already"),
+        (["results/runs"], "archived already"),
+        (["results/runs/chair_v2"], "archived already"),
         (["--docs", "nowhere"], "nowhere"),
         (["--out", "empty"], "runs.csv"),
     ],

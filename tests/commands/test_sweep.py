@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from sweep.stand_in import finish, install
+from sweep.stand_in import environment, install
 from tiny import TINY
 
-from fgsbir import sweep_command
 from fgsbir.cli import main
+from fgsbir.commands import sweep as sweep_command
+from fgsbir.runs.config import Settings, resolve
 from fgsbir.runs.folder import RunFolder, find_runs
 from fgsbir.sweep import wandb_agents
 from fgsbir.sweep.plan import make_plan
@@ -34,26 +35,14 @@ def contents(folder):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Finds folders without the training code, and notes the options that it was asked for."""
-    seen = []
-
-    def locate(runs):
-        seen.extend(runs)
-        values = [dict(zip(words[::2], words[1::2], strict=False)) for words in runs]
-        names = [f"runs/tiny/{Path(v['--config']).stem}/0-s{v['--seed_everything']}" for v in values]
-        return [(name, name.replace("_coarse", "")) for name in names]
-
-    monkeypatch.setattr(sweep_command, "_locate", locate)
-    return seen
-
-
-@pytest.fixture
 def sweep(tmp_path, monkeypatch):
     """A sweep file in the working folder."""
     monkeypatch.chdir(tmp_path)
-    for name in ("a_coarse", "a", "b"):
-        (tmp_path / f"{name}.yaml").write_text("model: {dim: 3}\n")
+    for name in ("a", "b"):
+        text = f"experiment: tiny/{name}\nmodel: {{class_path: stand.In, init_args: {{dim: 3}}}}\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    coarse = "base: [a.yaml]\nexperiment: tiny/a_coarse\ntrained_as: tiny/a\ndata: {test_detail: coarse}\n"
+    (tmp_path / "a_coarse.yaml").write_text(coarse)
     parameters = {
         "experiment": {"values": ["a_coarse.yaml", "a.yaml", "b.yaml"]},
         "seed": {"values": [0]},
@@ -63,67 +52,63 @@ def sweep(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_dry_run_shows_the_commands_and_touches_nothing(sweep, asked, capsys):
+def test_a_dry_run_shows_the_commands_and_touches_nothing(sweep, capsys):
     before = contents(sweep)
     assert main(["sweep", "run", "s.yaml", "--seeds", "4", "--set", "trainer.max_epochs=2", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "s: 3 runs: 3 waiting"
     shown = [line.strip() for line in out.splitlines() if line.startswith("  fgsbir run")]
-    rest = "--seed=4 --model.dim=4 --trainer.max_epochs=2 --runs_dir=runs --experiments=experiments"
+    rest = "--seed=4 --model.dim=4 --trainer.max_epochs=2 --runs_dir=runs"
     # Those that need no training of their own come last.
     assert shown == [f"fgsbir run --experiment={name}.yaml {rest}" for name in ("a", "b", "a_coarse")]
     assert contents(sweep) == before
 
 
-def test_the_training_code_is_asked_again_only_when_what_decides_the_folders_changes(sweep, asked):
+def test_a_plan_tells_the_folders_that_the_runs_will_have(sweep):
     def plan(**overrides):
-        made = make_plan(load_sweep(Path("s.yaml"), overrides), Path("runs"), sweep_command._locate)
+        made = make_plan(load_sweep(Path("s.yaml"), overrides), Path("runs"))
         made.write()
         return made
 
     first = plan()
-    assert len(asked) == 3
-    assert plan().runs == first.runs
-    assert len(asked) == 3
-    plan(seed=[1])
-    assert len(asked) == 6
-    plan()
-    (sweep / "b.yaml").write_text("model: {dim: 5}\n")
-    plan()
-    assert len(asked) == 12
+    for run in first.runs:
+        assert run.resolved == resolve(Settings.parse(run.arguments))  # as the command that it shows
     written = json.loads((sweep / "runs" / "sweeps" / "s.json").read_text())
-    assert [run["folder"] for run in written["runs"]] == ["tiny/a/0-s0", "tiny/b/0-s0", "tiny/a_coarse/0-s0"]
-    assert [run["training"] for run in written["runs"]] == ["tiny/a/0-s0", "tiny/b/0-s0", "tiny/a/0-s0"]
-    (sweep / "runs" / "sweeps" / "s.json").write_text("{")
-    plan()
-    assert len(asked) == 15
+    folders = [run.folder.path.relative_to("runs").as_posix() for run in first.runs]
+    assert [run["folder"] for run in written["runs"]] == folders
+    assert [folder.split("/")[1] for folder in folders] == ["a", "b", "a_coarse"]
+    assert [run["training"] for run in written["runs"]] == [folders[0], folders[1], folders[0]]
+    assert plan().digest == first.digest
+    (sweep / "b.yaml").write_text((sweep / "b.yaml").read_text().replace("stand.In", "stand.Out"))
+    assert plan().digest != first.digest
 
 
-def test_status_tells_an_interrupted_run_from_one_that_was_not_started(sweep, asked, capsys):
-    folder = RunFolder(sweep / "runs" / "tiny" / "b" / "0-s0")
+def test_status_tells_an_interrupted_run_from_one_that_was_not_started(sweep, capsys):
+    folder, other = (run.folder for run in make_plan(load_sweep(Path("s.yaml")), Path("runs")).runs[1::-1])
     folder.path.mkdir(parents=True)
     folder.env.write_text("{}")
     folder.config.write_text("trainer: {max_epochs: 5}\n")
     folder.metrics.write_text("epoch,step,val/acc1\n0,10,50.0\n1,20,75.0\n")
     assert main(["sweep", "status", "s.yaml"]) == 0
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()[1:]}
-    assert lines["tiny/b/0-s0"].startswith("interrupted ")
-    assert lines["tiny/b/0-s0"].endswith("epoch 2 of 5, val acc@1 75.00")
-    assert lines["tiny/a/0-s0"].split()[0] == "waiting"
+    name = f"tiny/b/{folder.path.name}"
+    assert lines[name].startswith("interrupted ")
+    assert lines[name].endswith("epoch 2 of 5, val acc@1 75.00")
+    assert lines[f"tiny/a/{other.path.name}"].split()[0] == "waiting"
     with subprocess.Popen([sys.executable, "-c", HOLD, folder.path], stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
         main(["sweep", "status", "s.yaml"])
         holder.kill()
-    assert "running  tiny/b/0-s0" in capsys.readouterr().out
+    assert f"running  {name}" in capsys.readouterr().out
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from fgsbir.runs.folder import RunFolder
-lock = RunFolder(Path(sys.argv[1])).lock()
-print("locked", flush=True)
-time.sleep(60)
+with RunFolder(Path(sys.argv[1])).lock():
+    print("locked", flush=True)
+    time.sleep(60)
 """
 
 
@@ -137,12 +122,12 @@ time.sleep(60)
         (["run", "s.yaml", "--slots", "0"], "--slots: 0 is not positive"),
         (["run", "s.yaml", "--set", "dim"], "--set: 'dim' has no '='"),
         (["run", "s.yaml", "--dataset", "chair_v2"], "a_coarse.yaml is a file, which has its own"),
-        (["run", "t.yaml", "--dataset", "chairs"], "no dataset of that name"),
-        (["run", "t.yaml", "--recipe", "secret"], "no such experiment"),
+        (["run", "t.yaml", "--dataset", "chairs"], "--dataset: there is no 'chairs'"),
+        (["run", "t.yaml", "--recipe", "secret"], "--recipe: there is no 'secret'"),
     ],
     ids=str,
 )
-def test_bad_input_is_one_line_and_starts_nothing(words, says, sweep, asked, capsys):
+def test_bad_input_is_one_line_and_starts_nothing(words, says, sweep, capsys):
     parameters = {"experiment": {"value": "proposed"}, "experiments": {"value": "x"}, "seed": {"value": 0}}
     (sweep / "t.yaml").write_text(json.dumps({"method": "grid", "parameters": parameters}))
     assert main(["sweep", *words, "--experiments", str(ROOT / "experiments")]) == 2
@@ -150,22 +135,29 @@ def test_bad_input_is_one_line_and_starts_nothing(words, says, sweep, asked, cap
     assert not (sweep / "runs").exists()
 
 
-def test_a_setting_that_does_not_exist_is_found_before_anything_starts(sweep, write_config, capsys):
-    """By the training code itself."""
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("model.dimm=3", "model.dimm: BSiamese has no such setting"),
+        ("trainer.max_epoch=3", "Trainer has no such setting"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_found_before_anything_starts(setting, says, sweep, write_config, capsys):
     write_config("tiny/a").rename(sweep / "a.yaml")
-    assert main(["sweep", "run", "s.yaml", "--set", "experiment=a.yaml", "--set", "model.dimm=3"]) == 2
-    assert "dim" in error_of(capsys)
+    words = ["sweep", "run", "s.yaml", "--set", "experiment=a.yaml", "--set", "model.dim=null", "--set", setting]
+    assert main(words) == 2
+    assert says in error_of(capsys)
     assert not (sweep / "runs").exists()
 
 
 def test_a_launcher_does_not_load_torch(tmp_path):
     install(tmp_path, steps=1)
-    code = (tmp_path / "launcher.py").read_text() + "\nsys.exit('torch' in sys.modules)\n"
-    (tmp_path / "launcher.py").write_text(code)
-    assert finish(tmp_path, "run", "s.yaml").returncode == 0
+    code = "import sys; from fgsbir.cli import main; main(['sweep', 'run', 's.yaml']); sys.exit('torch' in sys.modules)"
+    words = [sys.executable, "-c", code]
+    assert subprocess.run(words, cwd=tmp_path, env=environment(tmp_path), check=False).returncode == 0
 
 
-def test_wandb_without_an_account_is_one_line(sweep, asked, monkeypatch, capsys):
+def test_wandb_without_an_account_is_one_line(sweep, monkeypatch, capsys):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("HOME", str(sweep))
     monkeypatch.setenv("NETRC", str(sweep / "none"))
@@ -204,7 +196,7 @@ def test_wandb_gets_the_file_with_its_overrides_and_an_agent_a_slot(sweep, monke
 
 
 @pytest.mark.parametrize(("chosen", "group"), [(None, "s"), ("mine", "mine")])
-def test_the_runs_of_a_sweep_are_a_group_at_wandb(chosen, group, sweep, asked, monkeypatch):
+def test_the_runs_of_a_sweep_are_a_group_at_wandb(chosen, group, sweep, monkeypatch):
     monkeypatch.setenv("WANDB_RUN_GROUP", chosen or "")
     if chosen is None:
         monkeypatch.delenv("WANDB_RUN_GROUP")
@@ -217,7 +209,7 @@ def test_the_runs_of_a_sweep_are_a_group_at_wandb(chosen, group, sweep, asked, m
 
 def test_run_needs_an_experiment(capsys):
     assert main(["run", "--seed", "0"]) == 2
-    assert "--experiment" in error_of(capsys)
+    assert "no experiment is named" in error_of(capsys)
 
 
 def test_a_real_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path, write_config, monkeypatch):
@@ -232,8 +224,8 @@ def test_a_real_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path, write_c
         assert main([command, "--config", str(config), "--runs_dir", str(whole)]) == 0
 
     words = [sys.executable, "-m", "fgsbir", "sweep", "run", "s.yaml"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    launcher = subprocess.Popen(words, cwd=cut, env=environment, stdout=subprocess.PIPE)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launcher = subprocess.Popen(words, cwd=cut, env=env, stdout=subprocess.PIPE)
     while not (metrics := list(cut.rglob("metrics.csv"))):
         assert launcher.poll() is None
         time.sleep(0.01)
@@ -246,7 +238,7 @@ def test_a_real_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path, write_c
         assert epochs < 12
     kept = {path: path.stat().st_mtime_ns for path in (run.config,)}
 
-    again = subprocess.run(words, cwd=cut, env=environment, capture_output=True, text=True, check=False)
+    again = subprocess.run(words, cwd=cut, env=env, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "Restoring states from the checkpoint" in run.log.read_text()
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
@@ -255,6 +247,6 @@ def test_a_real_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path, write_c
     states = [torch.load(r.last_checkpoint, weights_only=True)["state_dict"] for r in (run, reference)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert all(map(np.array_equal, run.read_ranking(), reference.read_ranking()))
-    third = subprocess.run(words, cwd=cut, env=environment, capture_output=True, text=True, check=False)
+    third = subprocess.run(words, cwd=cut, env=env, capture_output=True, text=True, check=False)
     assert third.stdout.strip() == "s: 1 runs: 1 done, nothing to do"
     assert third.returncode == 0

@@ -9,7 +9,6 @@ import yaml
 from tiny import TINY
 
 from fgsbir.cli import main
-from fgsbir.commands.trees import leaf_owners, score
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.datasets import Embedded
@@ -17,22 +16,26 @@ from fgsbir.errors import InputError
 from fgsbir.metrics.tree_agreement import agreement
 from fgsbir.models.backbone import Backbone
 from fgsbir.regions.containment import containment_parents, merge_order
+from fgsbir.report.tree_scores import leaf_owners, score
 from fgsbir.runs.folder import RunFolder
 from fgsbir.systems import SYSTEMS
+from fgsbir.systems.node_system import NodeSettings
 
 RENDERING = {"image_size": 64, "num_regions": 5, "max_strokes": 15}
-SETTINGS = {"dim": 16, "hidden": 8, "region_grid": 3}
+NODES = {"dim": 16, "hidden": 8, "region_grid": 3}
 
 
 def model(name):
     system = SYSTEMS[name]
-    given = {**TINY["model"]["init_args"], **({} if name == "b_siamese" else SETTINGS)}
+    given = {**TINY["model"]["init_args"], **({} if name == "b_siamese" else {"nodes": NODES})}
     return {"class_path": f"{system.__module__}.{system.__name__}", "init_args": given}
 
 
 def built(name):
     torch.manual_seed(0)
-    return SYSTEMS[name](Backbone("test_efficientnet", 3), **({} if name == "b_siamese" else SETTINGS))
+    return SYSTEMS[name](
+        Backbone("test_efficientnet", 3), **({} if name == "b_siamese" else {"nodes": NodeSettings(**NODES)})
+    )
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +129,11 @@ def test_every_sketch_node_has_an_owner(detail, whole, room):
 
 def test_sketches_that_tell_nothing_are_one_line(real, monkeypatch):
     monkeypatch.setattr(
-        "fgsbir.commands.trees.leaf_owners", lambda data: {"chairs-0009_1": np.array([0, 0, 0, 0, 0, 0])}
+        "fgsbir.report.tree_scores.leaf_owners", lambda data: {"chairs-0009_1": np.array([0, 0, 0, 0, 0, 0])}
     )
     monkeypatch.setattr(
-        "fgsbir.commands.trees._sketch_merges", lambda *_: {"chairs-0009_1": [(0, 1), (2, 6), (3, 7), (4, 8), (5, 9)]}
+        "fgsbir.report.tree_scores._sketch_merges",
+        lambda *_: {"chairs-0009_1": [(0, 1), (2, 6), (3, 7), (4, 8), (5, 9)]},
     )
     with pytest.raises(InputError, match="tiny: no test sketch has three strokes"):
         score("tiny", built("proposed"), tiny_data())

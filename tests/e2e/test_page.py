@@ -1,7 +1,7 @@
 """The page in Chromium, on a real index: `make test-e2e`.
 
 FGSBIR_E2E_INDEX names the index, whose run must be finished and its data be there. FGSBIR_E2E_SHOTS names a folder for
-pictures of the page.
+screenshots.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 from serve.running import running
 
 from fgsbir.runs.folder import RunFolder
-from fgsbir.search.model import Run
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
 from fgsbir.sketch.strokes import VectorSketch
@@ -59,15 +59,15 @@ def browser():
 @pytest.fixture
 def visit(server, browser):
     """Opens the page; in the end nothing may stand in its console."""
-    said, contexts = [], []
+    messages, contexts = [], []
 
     def make(viewport=WIDE, **options):
         context = browser.new_context(viewport=viewport, **options)
         contexts.append(context)
         page = context.new_page()
-        page.said = said
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.messages = messages
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(server)
         page.locator("#about", has_text="photos").wait_for()
         return page
@@ -75,7 +75,7 @@ def visit(server, browser):
     yield make
     for context in contexts:
         context.close()
-    assert said == []
+    assert messages == []
 
 
 def draw(page, stroke):
@@ -116,7 +116,7 @@ def shoot(page, name):
 
 
 def test_test_sketches_drawn_on_the_paper_rank_as_the_search_ranks_them(visit, searcher, run):
-    data = Run.load(run).data
+    data = LoadedModel.load(run).data
     sketches = [each for each in data.records.split_sketches("test") if each.photo_id in searcher.index.photos]
     chosen = [sketches[int(i)] for i in np.linspace(0, len(sketches) - 1, min(SKETCHES, len(sketches)))]
     ranking = RunFolder(run).read_ranking()
@@ -224,9 +224,9 @@ def test_files_that_are_dropped_or_opened_become_strokes(visit, searcher, tmp_pa
     found(page, 4)  # the drawing is still there
     (tmp_path / "a.txt").write_text("x")
     drop(page, tmp_path / "a.txt", "")
-    page.locator("#trouble", has_text="not of a kind that is read").wait_for()
-    assert [text for text in page.said if "422" not in text] == []
-    page.said.clear()  # the browser notes the answer 422
+    page.locator("#trouble", has_text="unsupported format").wait_for()
+    assert [text for text in page.messages if "422" not in text] == []
+    page.messages.clear()  # the browser notes the answer 422
 
 
 def test_everything_by_keyboard(visit, searcher):
@@ -266,7 +266,7 @@ def test_everything_by_keyboard(visit, searcher):
     title = page.evaluate("document.activeElement.title")
     assert title == photos[0]
     page.keyboard.press("Enter")
-    page.locator("#pair-picture svg").wait_for()
+    page.locator("#pair-image svg").wait_for()
     step = page.locator("#pair-step")
     if step.is_visible():
         page.keyboard.press("ArrowRight")
@@ -281,15 +281,15 @@ def test_the_dialog_shows_the_trees_of_the_pair(visit, searcher):
     sent, photos = drawn(page, STROKES)
     view = searcher.explain(VectorSketch.from_strokes(sent), photos[2])
     page.locator("#results button").nth(2).click()
-    page.locator("#pair-picture svg").wait_for()
+    page.locator("#pair-image svg").wait_for()
     assert page.locator("#pair-about").inner_text().startswith("Rank 3")
     if view is None:
         assert "no hierarchy" in page.locator("#pair-status").inner_text()
         return
     levels = view.explanation.levels
     assert page.locator("#pair-order li").count() == len(levels)
-    assert page.locator("#pair-picture .ink").count() == len(STROKES)
-    assert page.locator("#pair-picture .box").count() == len(view.photo_boxes)
+    assert page.locator("#pair-image .ink").count() == len(STROKES)
+    assert page.locator("#pair-image .box").count() == len(view.photo_boxes)
     for k, level in enumerate(levels):
         assert page.locator("#pair-step").inner_text() == f"{k} of {len(levels)}"
         if "sketch_to_photo" in level:
@@ -301,7 +301,7 @@ def test_the_dialog_shows_the_trees_of_the_pair(visit, searcher):
     page.locator("#pair-order button").first.click()
     if page.locator("#pair-table button").count():
         page.locator("#pair-table button").first.click()
-        assert page.locator("#pair-picture .dim").count() > 0
+        assert page.locator("#pair-image .dim").count() > 0
     shoot(page, "dialog")
 
 
@@ -327,8 +327,8 @@ def test_a_busy_server_is_asked_again_and_a_lost_one_on_demand(visit, searcher):
     photos = found(page, 1)
     assert len(asked) == 3
     assert len(photos) == min(TOP, len(searcher))
-    assert all("503" in text or "ERR_FAILED" in text for text in page.said)
-    page.said.clear()  # the browser notes the two
+    assert all("503" in text or "ERR_FAILED" in text for text in page.messages)
+    page.messages.clear()  # the browser notes the two
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -341,7 +341,7 @@ def test_nothing_overflows(visit, scheme):
         page.evaluate("scrollTo(0, 0)")
         shoot(page, f"{name}-{scheme}")
         page.locator("#results button").first.click()
-        page.locator("#pair-picture svg").wait_for()
+        page.locator("#pair-image svg").wait_for()
         shoot(page, f"{name}-{scheme}-dialog")
         width = viewport["width"]
         assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -1,10 +1,13 @@
-"""What a test measures; FLOPs by hand are in test_list_command.py."""
+"""What a test measures; FLOPs by hand are in tests/commands/test_list.py."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from fgsbir.data.dataset import Rendering
-from fgsbir.metrics.cost import Stopwatch, measure, peak_memory
+from fgsbir.metrics.cost import Stopwatch, measure, peak_memory, reset_peak_memory
 from fgsbir.models.backbone import Backbone
 from fgsbir.systems import BSiamese, SketchBertVariant
 
@@ -51,3 +54,14 @@ def test_peak_memory_is_at_least_what_is_held():
     held = torch.ones(64 * 2**20 // 4)
     assert peak_memory(torch.device("cpu")) >= max(before, 64)
     assert len(held)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="counts from the start but on Linux")
+def test_the_peak_of_memory_counts_from_the_last_reset():
+    cpu = torch.device("cpu")
+    before = peak_memory(cpu)
+    large = np.ones(2**27 // 8)  # 128 MiB
+    assert peak_memory(cpu) > before
+    del large
+    reset_peak_memory(cpu)
+    assert peak_memory(cpu) < before + 64

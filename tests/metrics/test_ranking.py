@@ -84,7 +84,7 @@ def test_shapes_types_and_range_are_checked(distances: torch.Tensor, target: tor
 def test_summary_of_a_hand_computed_case() -> None:
     figures = summarise(torch.tensor([1, 2, 5, 10, 20]))
     assert figures == pytest.approx(
-        {"acc1": 20.0, "acc5": 60.0, "acc10": 80.0, "mean_rank": 7.6, "mrr": (1 + 0.5 + 0.2 + 0.1 + 0.05) / 5}
+        {"acc1": 20.0, "acc5": 60.0, "acc10": 80.0, "mean_rank": 7.6, "mrr": 100 * (1 + 0.5 + 0.2 + 0.1 + 0.05) / 5}
     )
 
 

@@ -25,7 +25,7 @@ def expected() -> dict[str, float]:
     distances, target = data()
     ranks = [1 + sum(d < row[t] for d in row).item() for row, t in zip(distances, target, strict=True)]
     figures = {f"acc{k}": 100 * sum(rank <= k for rank in ranks) / QUERIES for k in (1, 5, 10)}
-    return figures | {"mean_rank": sum(ranks) / QUERIES, "mrr": sum(1 / rank for rank in ranks) / QUERIES}
+    return figures | {"mean_rank": sum(ranks) / QUERIES, "mrr": 100 * sum(1 / rank for rank in ranks) / QUERIES}
 
 
 def check(figures: dict[str, torch.Tensor]) -> None:
@@ -76,6 +76,7 @@ def work(rank: int, folder: Path) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_figures_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the new processes import this module by its name
     mp.spawn(work, args=(tmp_path,), nprocs=2)

@@ -21,7 +21,7 @@ def loop_take_in(x, other, weights, gate, update):
 
 
 def loop_coattention(model, sketch, photo):
-    scores = model.sketch_query(sketch) @ model.photo_query(photo).T / math.sqrt(model.hidden)
+    scores = model.sketch_projection(sketch) @ model.photo_projection(photo).T / math.sqrt(model.hidden)
     return (
         loop_take_in(sketch, photo, scores.softmax(1), model.sketch_gate, model.sketch_update),
         loop_take_in(photo, sketch, scores.T.softmax(1), model.photo_gate, model.photo_update),

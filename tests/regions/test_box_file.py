@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fgsbir.data.datasets.qmul import load_chair_v2
+from fgsbir.data.datasets import ChairV2
 from fgsbir.data.records import PhotoRecord
 from fgsbir.errors import InputError
 from fgsbir.regions.box_file import BoxFile
@@ -84,7 +84,7 @@ def test_the_published_file_covers_chair_v2() -> None:
     found = sorted(root.rglob("ChairV2_Select_Search_boxes_min10_topN16.pickle"))
     if not found:
         pytest.skip("the box file of ChairV2 is not in FGSBIR_DATA")
-    photos = list(load_chair_v2(root).photos.values())
+    photos = list(ChairV2(root).load().photos.values())
     boxes = BoxFile(found[0]).regions(photos)
     assert len(boxes) == 400
     assert sorted({len(b) for b in boxes.values()}) == [14, 16]

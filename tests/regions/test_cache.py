@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fgsbir.errors import InputError
-from fgsbir.regions.cache import BoxCache, cache_root
+from fgsbir.regions.cache import BoxCache
 
 BOXES = np.array([[0, 0, 1, 1], [0.25, 0.5, 0.75, 1]], dtype=np.float32)
 
@@ -63,11 +63,3 @@ def test_require_writable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(InputError, match="FGSBIR_CACHE"):
         BoxCache(tmp_path / "file", {}).require_writable()
-
-
-def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("FGSBIR_CACHE", raising=False)
-    assert cache_root() == tmp_path / ".cache" / "fgsbir"
-    monkeypatch.setenv("FGSBIR_CACHE", "~/elsewhere")
-    assert cache_root() == tmp_path / "elsewhere"

@@ -8,10 +8,10 @@ from written import N_QUERIES, random_ranks, write_run
 
 from fgsbir.report.claims import CLAIMS, claims_table
 from fgsbir.report.collected import load_runs
-from fgsbir.report.formats import to_csv
 from fgsbir.report.paper import published
+from fgsbir.visualization.tables import to_csv
 
-FIRST = "The whole model beats one vector a picture"
+FIRST = "The whole model beats one vector an image"
 
 
 def run(root, name, ranks, dataset="chair_v2", **changes):
@@ -71,7 +71,7 @@ def test_the_papers_differences_are_those_of_its_tables(tmp_path):
     rows = claims(tmp_path)
     assert float(rows[FIRST]["paper_difference"]) == pytest.approx(62.45 - 49.54)
     coarse = rows["On coarse sketches the whole model beats one vector"]
-    assert coarse["figure"] == "acc10"
+    assert coarse["metric"] == "acc10"
     cells = published()
     printed = [float(cells[f"chair_v2/{name}"].acc10) for name in ("proposed_coarse", "b_siamese_coarse")]
     assert float(coarse["paper_difference"]) == pytest.approx(printed[0] - printed[1])

@@ -255,7 +255,7 @@ def test_the_training_curve_is_the_mean_over_seeds(tmp_path: Path) -> None:
     write_run(tmp_path, "Proposed", experiment="chairs/proposed_coarse")
     write_run(tmp_path, "Proposed", experiment="chairs/proposed_k8")
     (dataset,) = load_runs(tmp_path)
-    (losses,), (accuracies,) = training_curves(dataset, "modern")
+    (accuracies,), (losses,) = training_curves(dataset, "modern")
     assert (losses.name, losses.points) == ("Proposed", [(0, 0.5), (1, pytest.approx(0.15))])
     assert (accuracies.name, accuracies.points) == ("Proposed", [(0, 25), (1, 50)])
 

@@ -10,21 +10,21 @@ import pytest
 from written import N_QUERIES, random_ranks, write_run
 
 from fgsbir.report.collected import Dataset, load_runs
-from fgsbir.report.formats import to_csv
 from fgsbir.report.paper_tables import paper_tables
+from fgsbir.visualization.tables import to_csv
 
 PUBLISHED = Path(__file__).parents[2] / "fgsbir" / "report" / "published"
 
 
 def rows(root, number, recipe="modern", **options):
-    """The CSV of a table of the one dataset below `root`, by method."""
+    """The CSV of a table of the one dataset below `root`, by system."""
     (dataset,) = load_runs(root)
     table = next(t for t in paper_tables(dataset, recipe, **options) if t.name == f"table{number}")
-    return {row["method"]: row for row in csv.DictReader(to_csv(table).splitlines())}
+    return {row["system"]: row for row in csv.DictReader(to_csv(table).splitlines())}
 
 
 def cells(root, number, title, **options):
-    """The printed cells of a column of ours, by method."""
+    """The printed cells of a column of ours, by system."""
     (dataset,) = load_runs(root)
     table = next(t for t in paper_tables(dataset, "modern", **options) if t.name == f"table{number}")
     column = [(c.group, c.title) for c in table.columns].index(("Ours", title))
@@ -85,8 +85,8 @@ def test_the_p_value_is_that_of_redrawn_photos(chairs):
 def test_a_missing_run_is_an_empty_cell(chairs):
     ours = ["acc10", "acc10_sd", "acc10_low", "acc10_high", "acc10_p", "seeds", "config_hash"]
     table = rows(chairs, 3)
-    for method, row in table.items():
-        measured = method in ("B-Siamese, full", "B-Siamese, coarse", "Proposed, full", "chance")
+    for system, row in table.items():
+        measured = system in ("B-Siamese, full", "B-Siamese, coarse", "Proposed, full", "chance")
         assert bool(row["acc10"]) == measured
         if not measured:
             assert [row[name] for name in ours] == [""] * len(ours)
@@ -100,24 +100,24 @@ def test_the_papers_figures_and_the_reruns_stand_beside_ours(chairs):
     for number, file in ((1, "table1_comparison"), (2, "table2_ablation_acc1"), (3, "table3_detail_acc10")):
         printed = [r for r in csv.DictReader((PUBLISHED / f"{file}.csv").open()) if r["dataset"] == "ChairV2"]
         for row in printed:
-            method = f"{row['method']}, {row['sketch']}" if "sketch" in row else row["method"]
+            system = f"{row['system']}, {row['sketch']}" if "sketch" in row else row["system"]
             for score in {"acc1", "acc10"} & set(row):
-                assert tables[number][method][f"paper_{score}"] == row[score]
+                assert tables[number][system][f"paper_{score}"] == row[score]
         filled = [m for m, row in tables[number].items() if row.get("paper_acc1") or row.get("paper_acc10")]
         assert len(filled) == len(printed)
     reruns = list(csv.DictReader((PUBLISHED / "published_reruns.csv").open()))
-    rerun = {row["method"]: row for row in reruns if row["dataset"] == "ChairV2"}
-    for method in ("B-Siamese", "Triplet-SN", "Triplet-Attn-SN"):
-        row = tables[1][method]
+    rerun = {row["system"]: row for row in reruns if row["dataset"] == "ChairV2"}
+    for system in ("B-Siamese", "Triplet-SN", "Triplet-Attn-SN"):
+        row = tables[1][system]
         assert [row[f"rerun_{score}"] for score in ("acc1", "acc10")] == [
-            rerun[method][score] for score in ("acc1", "acc10")
+            rerun[system][score] for score in ("acc1", "acc10")
         ]
     assert tables[1]["Proposed"]["rerun_acc1"] == tables[2]["Proposed"]["rerun_acc1"] == "51.70"
     assert tables[3]["Proposed, coarse"]["rerun_acc10"] == ""
     (dataset,) = load_runs(chairs)
     notes = " ".join(paper_tables(dataset, "modern")[0].notes)
-    for method, row in rerun.items():
-        note = notes[notes.index(f"Re-run of {method.partition(' (')[0]}: ") :].split(". ")[0]
+    for system, row in rerun.items():
+        note = notes[notes.index(f"Re-run of {system.partition(' (')[0]}: ") :].split(". ")[0]
         assert all(part in note for part in (f"N_test {row['n_test']}", row["selection"], row["source"]))
 
 
@@ -143,7 +143,7 @@ def test_configurations_are_not_averaged(tmp_path):
     chair(tmp_path, "Proposed", "proposed", ranks=np.ones(N_QUERIES, int), config_hash="aaaa")
     chair(tmp_path, "Proposed", "proposed", ranks=np.full(N_QUERIES, 2), config_hash="bbbb")
     table = rows(tmp_path, 1)
-    assert {method: row["acc1"] for method, row in table.items() if method.startswith("Proposed")} == {
+    assert {system: row["acc1"] for system, row in table.items() if system.startswith("Proposed")} == {
         "Proposed (aaaa)": "100.0",
         "Proposed (bbbb)": "0.0",
     }
@@ -153,10 +153,10 @@ def test_the_best_on_the_same_sketches_is_bold(tmp_path):
     for name, hits in (("b_siamese", 12), ("proposed", 18), ("b_siamese_coarse", 6), ("proposed_coarse", 3)):
         chair(tmp_path, name, name, ranks=np.where(np.arange(N_QUERIES) < hits, 1, 12))
     chair(tmp_path, "w/o", "without_localised_coattn", ranks=np.where(np.arange(N_QUERIES) < 18, 1, 12))
-    bold = [method for method, cell in cells(tmp_path, 3, "acc@10").items() if cell.is_best]
+    bold = [system for system, cell in cells(tmp_path, 3, "acc@10").items() if cell.is_best]
     assert bold == ["B-Siamese, coarse", "Proposed, full"]
     # Equal ones are both best; the one row of coarse sketches has nothing to be better than; chance is no system.
-    bold = [method for method, cell in cells(tmp_path, 2, "acc@1").items() if cell.is_best]
+    bold = [system for system, cell in cells(tmp_path, 2, "acc@1").items() if cell.is_best]
     assert bold == ["w/o Localised-Coattn", "Proposed"]
 
 
@@ -164,12 +164,12 @@ def test_a_difference_to_the_reference_on_the_same_sketches_is_marked(tmp_path):
     clear = {"b_siamese": 9, "proposed": 1, "b_siamese_coarse": 1, "proposed_coarse": 1, "b_graph_hierarchy": 9}
     for name, rank in clear.items():
         chair(tmp_path, name, name, ranks=np.full(N_QUERIES, rank))
-    marked = [method for method, cell in cells(tmp_path, 1, "acc@1").items() if cell.mark == "*"]
+    marked = [system for system, cell in cells(tmp_path, 1, "acc@1").items() if cell.mark == "*"]
     assert marked == ["Proposed"]
     # Proposed on coarse sketches is better than B-Siamese on full ones, but not on coarse ones.
-    assert [method for method, cell in cells(tmp_path, 2, "acc@1").items() if cell.mark == "*"] == ["Proposed"]
+    assert [system for system, cell in cells(tmp_path, 2, "acc@1").items() if cell.mark == "*"] == ["Proposed"]
     found = cells(tmp_path, 1, "acc@1", reference="Proposed")
-    assert [method for method, cell in found.items() if cell.mark == "*"] == ["B-Siamese", "B-Graph-Hierarchy"]
+    assert [system for system, cell in found.items() if cell.mark == "*"] == ["B-Siamese", "B-Graph-Hierarchy"]
 
 
 def test_a_small_difference_is_not_marked(tmp_path):
@@ -189,7 +189,7 @@ def test_a_dataset_that_was_not_run_has_the_papers_figures_alone():
     tables = {table.name: table for table in paper_tables(Dataset("swire"), "")}
     assert list(tables) == ["table1", "table2", "table3"]
     text = to_csv(tables["table2"])
-    row = next(r for r in csv.DictReader(text.splitlines()) if r["method"] == "Explicit Hierarchy")
+    row = next(r for r in csv.DictReader(text.splitlines()) if r["system"] == "Explicit Hierarchy")
     assert (row["paper_acc1"], row["acc1"]) == ("71.54", "")
 
 
@@ -213,11 +213,11 @@ def test_a_row_of_our_own_stands_below_the_papers_where_it_was_run(chairs):
 
 def test_chance_is_the_last_row(chairs):
     row = list(rows(chairs, 1).values())[-1]
-    assert row["method"] == "chance"
+    assert row["system"] == "chance"
     assert [float(row[name]) for name in ("acc1", "acc10")] == pytest.approx([100 / 12, 1000 / 12])
 
 
 def test_rows_stand_in_the_order_of_the_paper(chairs):
-    order = [r["method"] for r in csv.DictReader((PUBLISHED / "table1_comparison.csv").open())]
+    order = [r["system"] for r in csv.DictReader((PUBLISHED / "table1_comparison.csv").open())]
     expected = [a for a, b in pairwise([*order, ""]) if a != b]
     assert list(rows(chairs, 1)) == [*expected, "chance"]

@@ -25,7 +25,7 @@ def make_result() -> Callable[..., Result]:
                 "acc5": 85.0,
                 "acc10": 90.714,
                 "mean_rank": 3.14159,
-                "mrr": 0.712345,
+                "mrr": 71.2345,
                 "val_acc1": 60.0,
                 "best_epoch": 12,
                 "train_seconds": 3600.25,
@@ -34,7 +34,7 @@ def make_result() -> Callable[..., Result]:
                 "commit": "f" * 40,
                 "config_hash": "12345678",
                 "hardware": "2 x AMD EPYC, 24 GiB",
-                "versions": {"fgsbir": "0.1.0", "torch": "2.9.1"},
+                "versions": {"fgsbir": "0.2.0", "torch": "2.9.1"},
                 "finished": "2025-11-24T00:00:00+00:00",
                 **changes,
             }

@@ -14,11 +14,13 @@ from fgsbir.runs.config import Settings, resolve
 from fgsbir.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[2] / "experiments"
+NODES = PROPOSED["init_args"]["nodes"]
 
 
 def system(optimisation=None, **arguments):
     model = deepcopy(PROPOSED)
-    model["init_args"] |= {"global_weight": 0.5, "optimisation": {"backbone_lr_factor": 0.0} | (optimisation or {})}
+    model["init_args"]["nodes"] = {**NODES, "global_weight": 0.5}
+    model["init_args"]["optimisation"] = {"backbone_lr_factor": 0.0} | (optimisation or {})
     model["init_args"] |= arguments
     return model
 
@@ -107,7 +109,7 @@ def test_whole_pictures_are_as_far_apart_as_in_the_other_system(tmp_path, config
     pooled = deepcopy(TINY["model"])
     pooled["init_args"] |= {"pool": "max", "dim": None}
     first = write_config("first", model=pooled)
-    second = write_config("second", model=system(global_weight=0.999999), backbone_from=str(first))
+    second = write_config("second", model=system(nodes={**NODES, "global_weight": 0.999999}), backbone_from=str(first))
     for config in (first, second):
         assert fit(config) == 0
         assert main(["test", "--config", str(config)]) == 0

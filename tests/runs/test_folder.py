@@ -315,12 +315,21 @@ HOLD = """
 import os, sys, time
 from pathlib import Path
 from fgsbir.runs.folder import RunFolder
-lock = RunFolder(Path(sys.argv[1])).lock()
-child = os.fork()  # as a loader process is made
-if child:
-    print(child, flush=True)
-time.sleep(60)
+with RunFolder(Path(sys.argv[1])).lock():
+    child = os.fork()  # as a loader process is made
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
 """
+
+
+def test_the_reciprocal_rank_of_version_0_1_is_read_as_percent(tmp_path, make_result):
+    run = RunFolder(tmp_path)
+    run.write_result(make_result(mrr=71.2345))
+    written = json.loads(run.result.read_text())
+    assert run.read_result().mrr == 71.2345
+    run.result.write_text(json.dumps(written | {"mrr": 0.712345, "versions": {"fgsbir": "0.1.0"}}))
+    assert run.read_result().mrr == pytest.approx(71.2345)
 
 
 def test_a_lock_keeps_other_processes_off_and_ends_with_its_process(tmp_path):
@@ -343,8 +352,8 @@ def test_a_lock_keeps_other_processes_off_and_ends_with_its_process(tmp_path):
 
 def test_a_folder_that_cannot_be_made_cannot_be_locked(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be locked"):
-        RunFolder(tmp_path / "file" / "run").lock()
+    with pytest.raises(InputError, match="cannot be locked"), RunFolder(tmp_path / "file" / "run").lock():
+        pass
 
 
 def test_a_training_is_taken_over_whole_and_apart(tmp_path):

@@ -24,9 +24,9 @@ def test_a_row_in_full(tmp_path: Path, make_result: MakeResult) -> None:
         "system,dataset,recipe,seed,n_test,n_gallery,split_hash,acc1,acc5,acc10,mean_rank,mrr,val_acc1,best_epoch,"
         "train_seconds,test_seconds,parameters,commit,config_hash,experiment,hardware,torch,finished,all_parameters,"
         "sketch_flops,photo_flops,pair_flops,query_ms,peak_memory_mib,versions,train_hardware\n"
-        "proposed,chair_v2,paper,0,323,100,0123abcd,62.46,85.00,90.71,3.14,0.7123,,,"
+        "proposed,chair_v2,paper,0,323,100,0123abcd,62.46,85.00,90.71,3.14,71.23,,,"
         '3600.2,7.0,23000000,,12345678,chair_v2/proposed,"2 x AMD EPYC, 24 GiB",2.9.1,2025-11-24T00:00:00+00:00,'
-        "23000064,5000000000,5100000000,27000000,41.235,,fgsbir 0.1.0; torch 2.9.1,8 x GPU host\n"
+        "23000064,5000000000,5100000000,27000000,41.235,,fgsbir 0.2.0; torch 2.9.1,8 x GPU host\n"
     )
 
 
@@ -54,7 +54,7 @@ def test_a_table_is_read_back_with_its_types(tmp_path: Path, make_result: MakeRe
             acc1=62.46,
             acc10=90.7,
             mean_rank=3.5,
-            mrr=0.75,
+            mrr=75.0,
             test_seconds=7.0,
             train_seconds=None,
         ),
@@ -107,10 +107,25 @@ def test_a_table_of_an_earlier_version_is_read_and_gets_the_later_columns(
     assert new["query_ms"] == 2.0
 
 
+@pytest.mark.parametrize(("written", "percent"), [("0.7121", 71.21), ("1.0000", 100.0), ("0.0104", 1.04)])
+def test_the_reciprocal_rank_of_version_0_1_is_read_as_percent(
+    tmp_path: Path, make_result: MakeResult, written: str, percent: float
+) -> None:
+    out = tmp_path / "runs.csv"
+    save(tmp_path / "runs", make_result())
+    write_runs_csv(tmp_path / "runs", out)
+    out.write_text(out.read_text().replace(",71.23,", f",{written},"))
+    (row,) = read_runs_csv(out)
+    assert row["mrr"] == percent
+    (tmp_path / "empty").mkdir()
+    write_runs_csv(tmp_path / "empty", out)  # in percent from now on
+    assert read_runs_csv(out)[0]["mrr"] == percent
+
+
 def test_writing_again_changes_nothing(tmp_path: Path, make_result: MakeResult) -> None:
     out = tmp_path / "runs.csv"
     (tmp_path / "empty").mkdir()
-    save(tmp_path / "runs", make_result(acc1=62.465, mrr=0.71235, train_seconds=None))
+    save(tmp_path / "runs", make_result(acc1=62.465, mrr=71.2345, train_seconds=None))
     write_runs_csv(tmp_path / "runs", out)
     first = out.read_bytes()
     write_runs_csv(tmp_path / "runs", out)

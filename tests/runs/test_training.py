@@ -315,11 +315,11 @@ import json, sys, time
 from pathlib import Path
 from fgsbir.runs.folder import RunFolder
 run = RunFolder(Path(sys.argv[1]))
-lock = run.lock()
-print("locked", flush=True)
-while not (run.path / "waited for").exists():
-    time.sleep(0.01)
-run.result.write_text(sys.argv[2])
+with run.lock():
+    print("locked", flush=True)
+    while not (run.path / "waited for").exists():
+        time.sleep(0.01)
+    run.result.write_text(sys.argv[2])
 """
 
 
@@ -338,7 +338,7 @@ def test_a_run_that_another_process_works_on_is_waited_for_and_not_made_twice(
         print(*words, **options)
         (run.path / "waited for").touch()
 
-    monkeypatch.setattr("fgsbir.runs.folder.print", say, raising=False)
+    monkeypatch.setattr("fgsbir.files.print", say, raising=False)
     for name in ("fit", "test"):
         words = [sys.executable, "-c", FINISH_ELSEWHERE, run.path, result]
         with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
@@ -346,7 +346,7 @@ def test_a_run_that_another_process_works_on_is_waited_for_and_not_made_twice(
             capsys.readouterr()
             assert command(name, "--config", config) == 0
         said = capsys.readouterr()
-        assert "another process works on this run" in said.err
+        assert "another process holds this lock" in said.err
         assert "nothing to do" in said.out
         run.result.unlink()
         (run.path / "waited for").unlink()

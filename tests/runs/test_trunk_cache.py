@@ -12,7 +12,7 @@ from fgsbir.cli import main
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.datasets import Embedded
-from fgsbir.data.features import PictureFeatures, SplitFeatures, is_whole, write_features
+from fgsbir.data.features import ImageFeatures, SplitFeatures, is_whole, write_features
 from fgsbir.data.transforms import Augmentation
 from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
@@ -84,9 +84,9 @@ def test_items_hold_the_features_of_the_picture_that_they_replace(tmp_path):
     for kind, dataset in (("sketch", data.queries("train")), ("photo", data.gallery("train"))):
         for mirror in (False, True):
             path = files[kind, mirror] = tmp_path / f"{kind}{mirror}.npy"
-            all_pictures = [dataset.picture(i, mirror).numpy() for i in range(len(dataset))]
+            all_pictures = [dataset.image(i, mirror).numpy() for i in range(len(dataset))]
             write_features(path, [np.float32(all_pictures)], len(dataset))  # the picture is its own feature
-    both = [PictureFeatures(files[kind, False], files[kind, True]) for kind in ("sketch", "photo")]
+    both = [ImageFeatures(files[kind, False], files[kind, True]) for kind in ("sketch", "photo")]
     data.features = {"train": SplitFeatures(*both)}
     within = data.pairs()
     mirrored = 0
@@ -97,7 +97,7 @@ def test_items_hold_the_features_of_the_picture_that_they_replace(tmp_path):
             for one, other in zip(expected[1:], got[1:], strict=True):
                 assert torch.equal(one, other)
         place = int(within[index].photo.position)
-        mirrored += not torch.equal(within[index].photo.image, data.gallery("train").picture(place).half())
+        mirrored += not torch.equal(within[index].photo.image, data.gallery("train").image(place).half())
     assert 0 < mirrored < 3 * len(without)
 
 
@@ -202,7 +202,7 @@ def test_features_come_back_rounded_to_half_and_too_large_ones_are_refused(tmp_p
     path = tmp_path / "maps.npy"
     write_features(path, [maps[:3], maps[3:]], 5)
     assert is_whole(path)
-    read = PictureFeatures(path)
+    read = ImageFeatures(path)
     for i in range(5):
         np.testing.assert_array_equal(read.get(i).numpy(), maps[i].astype(np.float16))
     with pytest.raises(InputError, match="does not fit float16"):

@@ -63,7 +63,7 @@ def test_fit_and_test_are_one_run_with_config_best_figures_and_pictures(tmp_path
         assert set(start["tags"]) == {"embedded_chairs", "custom", "seed 0", "night", "two cores"}
         config = merged(part["config"])
         assert (config["system"], config["dataset"], config["seed"]) == ("Proposed", "embedded_chairs", 0)
-        assert config["model"]["init_args"]["dim"] == 16
+        assert config["model"]["init_args"]["nodes"]["dim"] == 16
         assert config["trainer"]["max_epochs"] == 2
 
     rows = run.read_metrics()

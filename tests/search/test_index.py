@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fgsbir.errors import InputError
-from fgsbir.search.index import LOG, MANIFEST, IndexWriter, Model, NewPhoto, PhotoIndex, Recall
+from fgsbir.search.index import LOG, MANIFEST, IndexWriter, ModelRecord, NewPhoto, PhotoIndex, Recall
 
-MODEL = Model("runs/a", "tiny/one", "Proposed", "c" * 64, "d" * 64, 0.5)
+MODEL = ModelRecord("runs/a", "tiny/one", "Proposed", "c" * 64, "d" * 64, 0.5)
 
 
 def batch(*numbers):
@@ -91,11 +91,11 @@ def killed_at(call, work):
         left = [call]
 
         def deadly(real):
-            def call(*words):
+            def call(*args):
                 left[0] -= 1
                 if left[0] < 0:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return real(*words)
+                return real(*args)
 
             return call
 
@@ -151,7 +151,7 @@ def test_one_writer_at_a_time(tmp_path):
             try:
                 IndexWriter(tmp_path / "i", MODEL)
             except InputError as error:
-                os._exit(7 if "another process writes this index" in str(error) else 1)
+                os._exit(7 if "another process holds this lock" in str(error) else 1)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     with IndexWriter(tmp_path / "i", MODEL) as writer:
@@ -184,7 +184,7 @@ def cut(name, size):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (cut(MANIFEST, 40), "manifest.json: damaged"),
         (lambda folder: (folder / MANIFEST).write_bytes(b"\xff\xfe"), "manifest.json: damaged"),
@@ -202,11 +202,11 @@ def cut(name, size):
         (lambda folder: (folder / LOG).write_bytes(b"x" * 1000), "photos.jsonl: damaged"),
     ],
 )
-def test_a_damaged_index_is_told_in_one_line(tmp_path, damage, said):
+def test_a_damaged_index_is_told_in_one_line(tmp_path, damage, message):
     with IndexWriter(tmp_path, MODEL) as writer:
         writer.add(*batch(1, 2))
     damage(tmp_path)
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         PhotoIndex(tmp_path)
     assert "\n" not in str(error.value)
 
@@ -241,6 +241,6 @@ def test_a_measured_recall_is_kept(tmp_path):
     recall = Recall(2, 5, "faiss", (1, 2), (0.5, 1.0))
     with IndexWriter(tmp_path, MODEL) as writer:
         writer.add(*batch(1, 2))
-        writer.record(recall)
+        writer.record_recall(recall)
         writer.add(*batch(3))
     assert PhotoIndex(tmp_path).manifest.recall == recall

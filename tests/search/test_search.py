@@ -17,6 +17,7 @@ from PIL import Image
 from tiny_runs import make_run, model
 
 from fgsbir.cli import main
+from fgsbir.data.reading import DEFAULT_MARGIN, placed
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
@@ -25,16 +26,16 @@ from fgsbir.search import build
 from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
-from fgsbir.search.measure import measure_recall, places_in, recall_curve
-from fgsbir.search.model import USUAL_MARGIN, Run, placed
+from fgsbir.search.measure import measure_recall, ranks_in, recall_curve
+from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
 from fgsbir.sketch.raster import rasterise
 from fgsbir.sketch.strokes import VectorSketch
 
 
-def index(*words):
-    assert main(["index", *map(str, words)]) == 0
+def index(*argv):
+    assert main(["index", *map(str, argv)]) == 0
 
 
 def as_tested(run_path):
@@ -57,7 +58,7 @@ def as_tested(run_path):
 
 SYSTEMS = {
     "proposed": model(),
-    "paper": model(global_weight=0.0),
+    "paper": model(nodes={"global_weight": 0.0}),
     "explicit": model("explicit_hierarchy.ExplicitHierarchy"),
     "alone": model("without_localised_coattn.WithoutLocalisedCoattn"),
     "vector": model("b_siamese.BSiamese"),
@@ -83,13 +84,13 @@ def test_distances_are_those_of_the_runs_test(tmp_path, name):
         assert np.allclose([hit.distance for hit in hits], [known[hit.photo] for hit in hits], atol=1e-5)
 
 
-def test_all_views_of_a_picture_are_one_vector(tmp_path):
+def test_all_views_of_an_image_are_one_vector(tmp_path):
     settings = {"class_path": "fgsbir.models.sketch_a_net.SketchANet", "init_args": {}}
     triplet = {"class_path": "fgsbir.systems.triplet_sn.TripletSN", "init_args": {"backbone": settings, "crop": 1.0}}
     run = make_run(tmp_path / "run", triplet)
     index("--split", "val", "--run", run, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i", depth=1)
-    sketch = Run.load(run).data.records.split_sketches("val")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("val")[0].sketch
     rows = searcher.nearest(searcher.encode(sketch), 3)
     distances = searcher.distances(searcher.encode(sketch), rows)
     assert (np.diff(distances) >= -1e-6).all()
@@ -99,7 +100,7 @@ def test_all_views_of_a_picture_are_one_vector(tmp_path):
 def test_a_drawing_on_another_canvas_finds_the_same(tmp_path, run_path):
     index("--split", "test", "--run", run_path, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i")
-    sketch = Run.load(run_path).data.records.split_sketches("test")[3].sketch
+    sketch = LoadedModel.load(run_path).data.records.split_sketches("test")[3].sketch
     small = sketch.transform([[0.3, 0, 0.5], [0, 0.3, 0.1]])
     there, here = searcher.search(sketch).hits, searcher.search(small).hits
     assert [hit.photo for hit in there] == [hit.photo for hit in here]
@@ -142,7 +143,7 @@ def test_photos_are_indexed_where_the_runs_sketches_are_not(tmp_path, run_elsewh
     notes = [line for line in capsys.readouterr().err.splitlines() if "margin" in line]
     assert len(notes) == 1
     assert "ChairV2_Coordinate" in notes[0]
-    assert PhotoIndex(tmp_path / "i").manifest.margin == USUAL_MARGIN
+    assert PhotoIndex(tmp_path / "i").manifest.margin == DEFAULT_MARGIN
     index(photos, "--out", tmp_path / "i")  # it has its margin now
     assert "margin" not in capsys.readouterr().err
 
@@ -208,7 +209,7 @@ def test_to_add_change_and_remove_is_to_build_anew(tmp_path, run_path, photos, c
 
 def test_broken_photos_are_left_out_and_told(tmp_path, run_path, photos, capsys):
     (photos / "p04.png").write_bytes((photos / "p04.png").read_bytes()[:60])
-    (photos / "note.jpg").write_text("no picture")
+    (photos / "note.jpg").write_text("not an image")
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     out = capsys.readouterr()
     assert "12 added, 2 left out" in out.out
@@ -225,8 +226,8 @@ def test_another_model_is_refused_in_one_line(tmp_path, run_path, photos, capsys
     other = make_run(tmp_path / "other", model(), seed=1)
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     capsys.readouterr()
-    for words in (["index", photos, "--out", tmp_path / "i"], ["search", tmp_path / "i", drawing(tmp_path)]):
-        assert main([*map(str, words), "--run", str(other)]) == 2
+    for argv in (["index", photos, "--out", tmp_path / "i"], ["search", tmp_path / "i", drawing(tmp_path)]):
+        assert main([*map(str, argv), "--run", str(other)]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert "another model" in error
@@ -234,19 +235,20 @@ def test_another_model_is_refused_in_one_line(tmp_path, run_path, photos, capsys
     assert main(["index", str(photos), "--out", str(tmp_path / "i"), "--run", str(rendering)]) == 2
 
 
+@pytest.mark.slow
 def test_a_build_that_is_killed_goes_on_and_encodes_nothing_twice(tmp_path, run_path, photos, monkeypatch):
     """SIGKILL in the first build, and again while photos are added to what it left."""
     folder = tmp_path / "i"
     script = (
         "import sys, time; from fgsbir.cli import main; from fgsbir.search import build, index\n"
         "build.BATCH, slow = 2, index.IndexWriter._append\n"
-        "def crawl(self, *words):\n    time.sleep(0.05); return slow(self, *words)\n"
+        "def crawl(self, *args):\n    time.sleep(0.05); return slow(self, *args)\n"
         "index.IndexWriter._append = crawl; main(sys.argv[1:])"
     )
 
     def build_and_kill(rows):
-        words = [sys.executable, "-c", script, "index", photos, "--run", run_path, "--out", folder]
-        process = subprocess.Popen([*map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        argv = [sys.executable, "-c", script, "index", photos, "--run", run_path, "--out", folder]
+        process = subprocess.Popen([*map(str, argv)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not (folder / "manifest.json").exists() or PhotoIndex(folder).manifest.rows < rows:
             assert process.poll() is None
             time.sleep(0.01)
@@ -261,9 +263,9 @@ def test_a_build_that_is_killed_goes_on_and_encodes_nothing_twice(tmp_path, run_
     assert len(first) < len(second) < 13
 
     encoded = []
-    real = Run.encode_photos
+    real = LoadedModel.encode_photos
     monkeypatch.setattr(
-        Run, "encode_photos", lambda self, batch, *a: encoded.append(len(batch[0])) or real(self, batch, *a)
+        LoadedModel, "encode_photos", lambda self, batch, *a: encoded.append(len(batch[0])) or real(self, batch, *a)
     )
     index(photos, "--out", folder)
     assert sum(encoded) == 13 - len(second)
@@ -276,7 +278,8 @@ def test_a_build_that_is_killed_goes_on_and_encodes_nothing_twice(tmp_path, run_
 def test_two_writers_at_once(tmp_path, run_path, photos, capsys):
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     holder = (
-        "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+        "import sys; from pathlib import Path; from fgsbir.files import locked\n"
+        "with locked(Path(sys.argv[1])): print(flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", holder, tmp_path / "i" / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -284,7 +287,7 @@ def test_two_writers_at_once(tmp_path, run_path, photos, capsys):
         process.stdout.readline()
         capsys.readouterr()
         assert main(["index", str(photos), "--out", str(tmp_path / "i")]) == 2
-        assert "another process writes this index" in capsys.readouterr().err
+        assert "another process holds this lock" in capsys.readouterr().err
         process.communicate(b"\n")
 
 
@@ -353,7 +356,7 @@ def test_a_pair_is_explained_as_it_was_matched(tmp_path, run_path):
         target = int(queries[q].photo)
         pair = [type(sample)(*(field[None] for field in sample)) for sample in (queries[q], gallery[target])]
         view = searcher.explain(queries.sketches[q].sketch, gallery.photos[target].id)
-        (wanted,) = system.explain_pictures(*pair)
+        (wanted,) = system.explain_images(*pair)
         assert view.explanation[:2] == wanted[:2]
         assert np.allclose(view.photo_boxes, gallery[target].boxes[gallery[target].mask], atol=1e-6)
         assert np.allclose(view.stroke_boxes, queries[q].boxes[queries[q].mask], atol=1e-6)
@@ -368,7 +371,7 @@ def test_a_tree_of_a_photo_alone_is_drawn_from_its_thumbnail(tmp_path, photos):
     run = make_run(tmp_path / "run", SYSTEMS["alone"])
     index(photos, "--run", run, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i")
-    sketch = Run.load(run).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("test")[0].sketch
     view = searcher.explain(sketch, "p01.png")
     assert len(view.explanation.photo_merges) == len(view.photo_boxes) - 1
     assert len(view.explanation.sketch_merges) == len(view.strokes) - 1
@@ -377,19 +380,20 @@ def test_a_tree_of_a_photo_alone_is_drawn_from_its_thumbnail(tmp_path, photos):
 def test_a_system_without_vectors_matches_all_up_to_a_limit(tmp_path, photos, monkeypatch, capsys):
     run = make_run(tmp_path / "run", SYSTEMS["paper"])
     index(photos, "--run", run, "--out", tmp_path / "i")
-    words = ["search", str(tmp_path / "i"), str(drawing(tmp_path)), "--depth", "2", "--json"]
+    argv = ["search", str(tmp_path / "i"), str(drawing(tmp_path)), "--depth", "2", "--json"]
     capsys.readouterr()
-    assert main(words) == 0
+    assert main(argv) == 0
     assert len(json.loads(capsys.readouterr().out)["hits"]) == 10
     assert main(["index", "--out", str(tmp_path / "i"), "--measure"]) == 2
     assert "no first stage" in capsys.readouterr().err
     monkeypatch.setattr("fgsbir.search.searcher.EXHAUSTIVE_LIMIT", 12)
-    assert main(words) == 2
+    assert main(argv) == 2
     error = capsys.readouterr().err
     assert "too many" in error
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, capsys):
     run = make_run(tmp_path / "run", SYSTEMS["paper"])
     folder = tmp_path / "i"
@@ -406,7 +410,7 @@ def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, caps
     nodes, counts = (made.field(name, made.rows()) for name in ("nodes", "counts"))
     assert np.allclose(made.vectors()[made.rows()], head.photos(nodes, counts), atol=1e-6)
     searcher = Searcher.open(folder, depth=6)
-    sketch = Run.load(run).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run).data.records.split_sketches("test")[0].sketch
     encoded = searcher.encode(sketch)
     order = (made.vectors()[made.rows()] @ head.sketch(encoded)).argsort()[::-1]
     assert searcher.nearest(encoded, 6).tolist() == made.rows()[order][:6].tolist()
@@ -418,7 +422,7 @@ def test_distilled_vectors_stand_in_and_follow_the_photos(tmp_path, photos, caps
         Searcher.open(folder)
 
 
-def test_a_headlearns_the_order_of_paired_distances():
+def test_a_head_learns_the_order_of_system_distances():
     """Distances that depend on a few numbers of pooled nodes: other sketches and photos are ordered nearly alike."""
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(8, 3))
@@ -436,9 +440,9 @@ def test_a_headlearns_the_order_of_paired_distances():
     assert share > 0.75  # by chance: a third
 
 
-def test_recall_is_the_share_of_places_within_a_depth():
-    # Of the exhaustive top 4, the first stage has one at place 1, one at 12, one at 14 of 15, and lacks one.
-    assert places_in(np.array([7, 3, 9, 4]), np.array([7, *range(100, 110), 3, 110, 9])).tolist() == [1, 12, 14, np.inf]
+def test_recall_is_the_share_of_ranks_within_a_depth():
+    # Of the exhaustive top 4, the first stage has one at rank 1, one at 12, one at 14 of 15, and lacks one.
+    assert ranks_in(np.array([7, 3, 9, 4]), np.array([7, *range(100, 110), 3, 110, 9])).tolist() == [1, 12, 14, np.inf]
     assert recall_curve(np.array([1, 12, 14, np.inf]), 15) == ((10, 13, 15), (0.25, 0.5, 0.75))
     depths, shares = recall_curve(np.arange(1.0, 5001.0), 5000)
     assert depths[0] == 10
@@ -446,13 +450,14 @@ def test_recall_is_the_share_of_places_within_a_depth():
     assert list(shares) == [depth / 5000 for depth in depths]
 
 
+@pytest.mark.slow
 def test_the_measured_depth_reaches_the_recall(tmp_path, run_path, capsys):
     folder = tmp_path / "i"
     index("--split", "train", "--run", run_path, "--out", folder)
     index("--split", "test", "--run", run_path, "--out", folder)
     searcher = Searcher.open(folder, depth=1)
-    sketches = [record.sketch for record in Run.load(run_path).data.records.split_sketches("val")]
-    measured = measure_recall(searcher, sketches, "faiss", progress=False)
+    sketches = [record.sketch for record in LoadedModel.load(run_path).data.records.split_sketches("val")]
+    measured = measure_recall(searcher, sketches, "faiss")
     shares = []
     for sketch in sketches:  # by a plain count at each depth
         encoded = searcher.encode(sketch)
@@ -470,6 +475,7 @@ def test_the_measured_depth_reaches_the_recall(tmp_path, run_path, capsys):
         Searcher.open(folder, recall=0.9, depth=3)
 
 
+@pytest.mark.slow
 def test_faiss_and_qdrant_give_the_same_first_stage(tmp_path, run_path, photos):
     folder = tmp_path / "i"
     index("--split", "test", "--run", run_path, "--out", folder)
@@ -499,7 +505,7 @@ def test_faiss_and_qdrant_give_the_same_first_stage(tmp_path, run_path, photos):
     answers = []
     for backend in ("faiss", "qdrant"):
         searcher = Searcher.open(folder, depth=5, backend=backend)
-        answers.append(searcher.search(Run.load(run_path).data.records.split_sketches("test")[0].sketch).hits)
+        answers.append(searcher.search(LoadedModel.load(run_path).data.records.split_sketches("test")[0].sketch).hits)
         if backend == "qdrant":
             searcher.first.client.close()
     assert answers[0] == answers[1]
@@ -522,7 +528,7 @@ def test_lists_are_kept_and_follow_the_index(tmp_path, run_path, photos, monkeyp
 def test_an_empty_or_unknown_first_stage_is_told_in_one_line(tmp_path, run_path, photos, capsys):
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     sketch = str(drawing(tmp_path))
-    for backend, said in (
+    for backend, message in (
         ("qdrant", "lacks photos of this index"),
         ("mongo", "'mongo' is unknown"),
         ("http://127.0.0.1:9", "Qdrant cannot be used"),
@@ -530,16 +536,17 @@ def test_an_empty_or_unknown_first_stage_is_told_in_one_line(tmp_path, run_path,
         capsys.readouterr()
         assert main(["search", str(tmp_path / "i"), sketch, "--backend", backend]) == 2
         error = capsys.readouterr().err
-        assert said in error
+        assert message in error
         assert error.count("\n") == 1
 
 
-def test_half_precision_takes_half_the_room_and_finds_nearly_the_same(tmp_path, run_path, photos):
+@pytest.mark.slow
+def test_half_precision_takes_half_the_space_and_finds_nearly_the_same(tmp_path, run_path, photos):
     index(photos, "--run", run_path, "--out", tmp_path / "full")
     index(photos, "--run", run_path, "--out", tmp_path / "half", "--precision", "float16")
     assert 2 * (tmp_path / "half/nodes.bin").stat().st_size == (tmp_path / "full/nodes.bin").stat().st_size
     index("--split", "val", "--out", tmp_path / "half")  # goes on in half precision
-    sketch = Run.load(run_path).data.records.split_sketches("test")[0].sketch
+    sketch = LoadedModel.load(run_path).data.records.split_sketches("test")[0].sketch
     full, half = (dict(Searcher.open(tmp_path / name).search(sketch, 16).hits) for name in ("full", "half"))
     assert max(abs(full[photo] - half[photo]) for photo in full) < 1e-2
 
@@ -547,7 +554,7 @@ def test_half_precision_takes_half_the_room_and_finds_nearly_the_same(tmp_path, 
 def test_answers_are_the_same_from_several_threads(tmp_path, run_path, photos):
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     searcher = Searcher.open(tmp_path / "i", depth=5)
-    sketches = [record.sketch for record in Run.load(run_path).data.records.split_sketches("train")]
+    sketches = [record.sketch for record in LoadedModel.load(run_path).data.records.split_sketches("train")]
     alone = [searcher.search(sketch).hits for sketch in sketches]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda sketch: searcher.search(sketch).hits, sketches * 3))
@@ -555,7 +562,7 @@ def test_answers_are_the_same_from_several_threads(tmp_path, run_path, photos):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("argv", "message"),
     [
         (["index", "nowhere", "--out", "i"], "a new index needs one"),
         (["index", "--out", "i"], "there is no index"),
@@ -566,9 +573,9 @@ def test_answers_are_the_same_from_several_threads(tmp_path, run_path, photos):
         (["search", "i", "no.svg", "--top", "0"], "less than 1"),
     ],
 )
-def test_wrong_words_are_told_in_one_line(tmp_path, monkeypatch, capsys, words, said):
+def test_wrong_options_are_told_in_one_line(tmp_path, monkeypatch, capsys, argv, message):
     monkeypatch.chdir(tmp_path)
-    assert main(words) == 2
+    assert main(argv) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1

@@ -1,7 +1,7 @@
 """Sends a server what nobody should: `python tests/serve/fuzz.py [--index INDEX] [--requests 5000]`.
 
-Requests made up from the OpenAPI document, mutated drawings of every format, picture bombs, numbers that are none and a
-million strokes. Ends with status 1 if an answer is a 500, takes too long or is no JSON, or if memory grows.
+Requests made up from the OpenAPI document, mutated sketches of every format, image bombs, numbers that are not finite
+and a million strokes. Ends with status 1 if an answer is a 500, takes too long or is no JSON, or if memory grows.
 """
 
 from __future__ import annotations

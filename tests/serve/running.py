@@ -35,15 +35,15 @@ def _resident(pid: int) -> float:
 
 
 @contextmanager
-def running(index: Path | None = None, *words: str) -> Iterator[Running]:
+def running(index: Path | None = None, *options: str) -> Iterator[Running]:
     """Starts `fgsbir serve` at a free port and ends it in the end.
 
     Args:
-        index: that it serves; made-up photos by default.
-        words: more of its options.
+        index: folder of the index to serve; None for made-up photos.
+        options: further options of the command.
     """
     command = [sys.executable, "-m", "fgsbir", "serve"] if index else [sys.executable, str(HERE / "running.py")]
-    command += [str(index or "made-up"), "--port", "0", *words]
+    command += [str(index or "made-up"), "--port", "0", *options]
     path = os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
     assert process.stdout is not None
@@ -60,8 +60,8 @@ def running(index: Path | None = None, *words: str) -> Iterator[Running]:
 if __name__ == "__main__":  # the command, over made-up photos
     from stand_in import StandIn
 
-    from fgsbir.commands.serve import run
+    from fgsbir.cli import main
     from fgsbir.search.searcher import Searcher
 
     Searcher.open = lambda *_, **__: StandIn(1000, 0.005)  # type: ignore[assignment,method-assign]
-    run(sys.argv[1:])
+    sys.exit(main(["serve", *sys.argv[1:]]))

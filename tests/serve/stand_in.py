@@ -9,7 +9,8 @@ import time
 import numpy as np
 from PIL import Image
 
-from fgsbir.search.searcher import Found, Hit, PairView
+from fgsbir.retrieval.distances import Hit
+from fgsbir.search.searcher import Found, PairView
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.systems.explanation import Explanation
 

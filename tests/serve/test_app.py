@@ -275,17 +275,17 @@ def files(folder):
     array = io.BytesIO()
     np.save(array, to_stroke5(sketch))
     record = {"drawing": [stroke.T.tolist() for stroke in sketch.strokes]}
-    picture = Image.new("L", (200, 200), 255)
+    image = Image.new("L", (200, 200), 255)
     for stroke in sketch.strokes:
         points = (200 * stroke).round().astype(int)
         for (x1, y1), (x2, y2) in pairwise(points.tolist()):
             n = int(max(abs(x2 - x1), abs(y2 - y1)))
             for t in range(n + 1):
                 x, y = x1 + (x2 - x1) * t // n, y1 + (y2 - y1) * t // n
-                picture.paste(0, (x - 2, y - 2, x + 3, y + 3))
+                image.paste(0, (x - 2, y - 2, x + 3, y + 3))
     png, jpeg = io.BytesIO(), io.BytesIO()
-    picture.save(png, "PNG")
-    picture.save(jpeg, "JPEG")
+    image.save(png, "PNG")
+    image.save(jpeg, "JPEG")
     lines = {".json": json.dumps(record, indent=1), ".ndjson": json.dumps({"key_id": 1} | record)}
     return sketch, {
         ".svg": SVG,
@@ -327,7 +327,7 @@ def test_what_is_no_drawing_is_refused_and_the_next_file_is_read(serve):
     pickled, zipped = io.BytesIO(), io.BytesIO()
     np.save(pickled, np.array([[{}, 1, 2]], dtype=object), allow_pickle=True)
     np.savez(zipped, np.zeros((9, 5)))
-    for content, suffix, said in (
+    for content, suffix, reason in (
         (b"<svg", ".svg", "malformed XML"),
         (b'<!DOCTYPE svg [<!ENTITY a SYSTEM "file:///etc/passwd">]><svg>&a;</svg>', ".svg", "entities"),
         (b"<svg viewBox='0 0 9 9'>" + b"<line x2='9'/>" * 6 + b"</svg>", ".svg", "6 strokes"),
@@ -340,7 +340,7 @@ def test_what_is_no_drawing_is_refused_and_the_next_file_is_read(serve):
         (b"", ".json", "JSON"),
     ):
         message = refused(send(client, content, suffix), 422, "unreadable").json()["error"]["message"]
-        assert re.search(said, message), message
+        assert re.search(reason, message), message
     assert send(client, SVG, ".svg").status_code == 200
 
 

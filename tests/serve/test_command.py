@@ -16,6 +16,7 @@ from fgsbir.serve.guard import Buckets
 from fgsbir.serve.limits import Limits
 
 
+@pytest.mark.slow
 def test_the_server_tells_its_address_answers_and_ends_at_ctrl_c():
     with running() as server:
         with httpx.Client(base_url=server.url) as client:
@@ -39,11 +40,11 @@ def test_a_port_in_use_is_told_in_one_line(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "words", [["--port", "99999999"], ["--host", "no.such.name.invalid"], ["--points", "0"], ["--rate", "-1"], ["--x"]]
+    "argv", [["--port", "99999999"], ["--host", "no.such.name.invalid"], ["--points", "0"], ["--rate", "-1"], ["--x"]]
 )
-def test_bad_options_are_told_in_one_line(words, capsys, monkeypatch):
+def test_bad_options_are_told_in_one_line(argv, capsys, monkeypatch):
     monkeypatch.setattr(Searcher, "open", lambda *_: StandIn())
-    assert main(["serve", "index", *words]) == 2
+    assert main(["serve", "index", *argv]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 

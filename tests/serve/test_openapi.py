@@ -52,6 +52,7 @@ CASES = [(label, schemathesis.GenerationMode.POSITIVE) for label in OPERATIONS]
 CASES += [(label, schemathesis.GenerationMode.NEGATIVE) for label in ("POST /api/v1/search", "POST /api/v1/explain")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("label", "mode"), CASES, ids=lambda value: getattr(value, "value", value))
 def test_made_up_requests_are_answered_as_documented(label, mode):
     @given(case=OPERATIONS[label].as_strategy(mode))

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts a Slurm of one host, runs sweeps/regions.yaml on tiny data through it, and stops it again; see docs/sweeps.md.
+# Starts a Slurm of one host, runs sweeps/regions.yaml on tiny data through it, and stops it again; see docs/how-to/sweeps.md.
 # Needs Debian's slurmctld, slurmd, slurm-client and munge, which root gets by itself.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -5,9 +5,8 @@ import pickle
 
 import pytest
 
-from fgsbir import run_command
 from fgsbir.errors import InputError
-from fgsbir.runs.folder import RunFolder
+from fgsbir.runs.config import Settings, resolve
 from fgsbir.sweep import slurm
 from fgsbir.sweep.plan import PlannedRun
 from fgsbir.sweep.state import State
@@ -27,8 +26,14 @@ echo "Submitted batch job 7"
 
 
 def planned(tmp_path, name, **settings):
-    folder = RunFolder(tmp_path / "runs" / "tiny" / name / "0-s0")
-    return PlannedRun({"experiment": name, "seed": 0, **settings}, folder, folder)
+    (tmp_path / f"{name}.yaml").write_text(f"experiment: tiny/{name}\nmodel: {{class_path: stand.In}}\n")
+    parameters = {
+        "experiment": str(tmp_path / f"{name}.yaml"),
+        "seed": 0,
+        "runs_dir": str(tmp_path / "runs"),
+        **settings,
+    }
+    return PlannedRun(parameters, resolve(Settings.of(list(parameters.items()))))
 
 
 @pytest.fixture
@@ -58,7 +63,8 @@ def test_runs_become_one_array_with_the_tasks_and_nodes_of_the_trainer(cluster, 
         assert f"#SBATCH --{flag}" in flags
     assert (cluster / "queued").read_text() == ""  # it was waited for
     jobs = [pickle.loads(path.read_bytes()) for path in sorted((cluster / "jobs").glob("*submitted.pkl"))]
-    assert [job.function.arguments[0] for job in jobs] == ["--experiment=a", "--experiment=b"]
+    # The file of a job tells all that it takes.
+    assert [resolve(Settings(files=(job.function.config,))) for job in jobs] == [run.resolved for run in runs]
     assert [job.function.log for job in jobs] == [run.folder.log for run in runs]
     assert jobs[0].function.checkpoint().function == jobs[0].function  # what is queued again is the same
     assert "submitted job 7" in capsys.readouterr().out
@@ -103,44 +109,4 @@ def test_a_job_fails_as_its_run_does(tmp_path, monkeypatch):
 
     monkeypatch.setattr(slurm, "start", lambda *_: Ended())
     with pytest.raises(RuntimeError, match=r"exit status 1, see .*log\.txt"):
-        slurm.Job(("--experiment=a",), tmp_path / "log.txt")()
-
-
-@pytest.fixture
-def own_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "my").mkdir()
-    (tmp_path / "my" / "own.yaml").write_text("experiment: my/own\n")
-
-
-@pytest.mark.parametrize("rank", [0, 1])
-def test_of_several_tasks_all_train_and_the_first_one_tests_alone(rank, monkeypatch, own_file):
-    started = []
-
-    class Ended:
-        def wait(self):
-            return 0
-
-    monkeypatch.setattr(run_command, "start", lambda command, env: started.append((command[3:], env)) or Ended())
-    for name, value in (("SLURM_PROCID", rank), ("SLURM_NTASKS", 2), ("MASTER_PORT", 1), ("LOCAL_RANK", rank)):
-        monkeypatch.setenv(name, str(value))
-    run_command.run(["--experiment=my/own.yaml", "--seed=4", "--trainer.devices=2"])
-    (fit, environment), *tests = started
-    assert fit[:6] == ["fit", "--config", "my/own.yaml", "--seed_everything", "4", "--trainer.devices=2"]
-    assert environment["SLURM_NTASKS"] == "2"
-    assert len(tests) == (rank == 0)
-    for test, environment in tests:
-        assert test[1 : len(fit)] == fit[1:]
-        assert "--trainer.devices=1" in test[len(fit) :]
-        assert "PATH" in environment
-        assert not {"SLURM_PROCID", "SLURM_NTASKS", "MASTER_PORT", "LOCAL_RANK"} & environment.keys()
-
-
-def test_a_stage_that_fails_ends_the_run_and_says_how(monkeypatch, own_file):
-    class Ended:
-        def wait(self):
-            return -9
-
-    monkeypatch.setattr(run_command, "start", lambda *_: Ended())
-    with pytest.raises(SystemExit, match="fit failed: killed by SIGKILL"):
-        run_command.run(["--experiment=my/own.yaml"])
+        slurm.Job(tmp_path / "a.yaml", tmp_path / "log.txt")()

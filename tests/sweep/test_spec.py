@@ -8,7 +8,8 @@ import yaml
 
 from fgsbir.errors import InputError
 from fgsbir.report.cells import DETAILS, REGIONS, experiment_of
-from fgsbir.sweep.spec import arguments, fit_words, load_sweep
+from fgsbir.runs.config import Settings, resolve
+from fgsbir.sweep.spec import arguments, load_sweep
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -92,18 +93,6 @@ def test_a_missing_file_is_named(tmp_path):
         load_sweep(tmp_path / "none.yaml")
 
 
-def test_a_run_becomes_the_options_of_fit():
-    run = {"seed": 3, "dataset": "chair_v2", "recipe": "paper", "experiment": "proposed", "trainer.devices": 2}
-    expected = ["--config", "experiments/chair_v2/proposed_paper.yaml", "--seed_everything", "3", "--trainer.devices=2"]
-    assert fit_words(run) == expected
-    assert fit_words({"experiment": "my/own.yaml"}) == ["--config", "my/own.yaml"]
-
-
-def test_a_file_has_no_other_dataset():
-    with pytest.raises(InputError, match="--dataset"):
-        fit_words({"experiment": "my/own.yaml", "dataset": "chair_v2"})
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_wandb_accepts_every_file_as_it_is(path):
     """By the schema of W&B's sweep engine, and as `wandb sweep` reads and sends it."""
@@ -136,11 +125,8 @@ def test_an_agent_of_wandb_runs_the_very_commands_of_a_launcher(path):
 @pytest.mark.parametrize("dataset", ["embedded", "chair_v2", "shoe_v2", "swire"])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_experiment_that_a_sweep_names_exists(path, dataset, recipe):
-    for run in load_sweep(path, {"dataset": [dataset], "recipe": [recipe], "experiments": [ROOT / "experiments"]}).runs:
-        words = fit_words(run)
-        files = [Path(words[place + 1]) for place, word in enumerate(words) if word == "--config"]
-        assert files
-        assert all(file.is_file() for file in files)
+    for run in load_sweep(path, {"dataset": [dataset], "recipe": [recipe]}).runs:
+        assert resolve(Settings.of(list(run.items()))) == resolve(Settings.parse(arguments(run)))
 
 
 def test_without_overrides_sweeps_run_on_the_embedded_dataset_with_two_seeds():
@@ -154,7 +140,7 @@ def test_without_overrides_sweeps_run_on_the_embedded_dataset_with_two_seeds():
 
 def test_sweeps_are_the_tables_of_the_paper():
     def rows(table, dataset):
-        return published(table, "method", dataset)
+        return published(table, "system", dataset)
 
     ablation = {experiment_of(row, "Embedded") for row in rows("table2_ablation_acc1", "ChairV2")}
     ablation |= {experiment_of(row, "Embedded") for row in rows("table2_ablation_acc1", "SWIRE")}

@@ -46,6 +46,7 @@ def half(rank, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not dist.is_available(), reason="torch was built without torch.distributed")
 def test_two_processes_have_the_loss_and_gradients_of_one(tmp_path):
     """The contrastive loss of every system, over the pairs of both."""

@@ -1,10 +1,13 @@
 """The systems around Proposed that leave something out: against plain loops over pairs."""
 
 import math
+import re
 
 import pytest
 import torch
+from jsonargparse import ArgumentError, ArgumentParser
 from lightning import Trainer
+from tiny_systems import NODE_SYSTEMS
 from torch.nn import functional as F
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
@@ -14,10 +17,11 @@ from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
 from fgsbir.regions.containment import containment_parents, merge_order
 from fgsbir.retrieval.distances import VectorEncoding, concat, select
-from fgsbir.systems import SYSTEMS, BSiamese, ExplicitHierarchy
+from fgsbir.systems import SYSTEMS, BSiamese, ExplicitHierarchy, System
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explainable
 from fgsbir.systems.explicit_hierarchy import containment_merges
+from fgsbir.systems.node_system import NodeSettings
 from tests.systems.test_systems import PHOTOS, SKETCHES, make, photos_of, sketches_of
 
 SIZES = [(6, 7), (1, 1), (3, 1), (1, 5), (2, 4)]
@@ -31,7 +35,7 @@ def take_in(x, other, weights, gate, update):
 
 
 def attended(model, sketch, photo):
-    scores = model.sketch_query(sketch) @ model.photo_query(photo).T / math.sqrt(model.hidden)
+    scores = model.sketch_projection(sketch) @ model.photo_projection(photo).T / math.sqrt(model.hidden)
     return (
         take_in(sketch, photo, scores.softmax(1), model.sketch_gate, model.sketch_update),
         take_in(photo, sketch, scores.T.softmax(1), model.photo_gate, model.photo_update),
@@ -171,7 +175,7 @@ def test_systems_with_trees_explain_them_and_no_others():
 def test_explanations_are_trees(name):
     system = make(name)
     sketches, photos = pairs()
-    for i, found in enumerate(system.explain_pictures(sketches, photos)):
+    for i, found in enumerate(system.explain_images(sketches, photos)):
         for merges, leaves in zip(found[:2], SIZES[i], strict=True):
             assert len(merges) == leaves - 1
             assert sorted(node for merge in merges for node in merge) == list(range(2 * leaves - 2))
@@ -193,8 +197,8 @@ def test_a_tree_explained_alone_gives_the_vector():
         encoded = system.encode_sketch(sketches)
         assert isinstance(encoded, VectorEncoding)
         nodes = F.relu(system.regions(system.backbone(sketches.image), sketches.boxes, sketches.mask))
-        explained = system.explain_pictures(sketches, photos)
-        shuffled = system.explain_pictures(sketches, select(photos, torch.tensor([4, 3, 2, 1, 0])))
+        explained = system.explain_images(sketches, photos)
+        shuffled = system.explain_images(sketches, select(photos, torch.tensor([4, 3, 2, 1, 0])))
         for i, (found, other) in enumerate(zip(explained, shuffled, strict=True)):
             assert found.sketch_merges == other.sketch_merges
             own = list(nodes[i, : SIZES[i][0]])
@@ -215,16 +219,16 @@ def test_global_weight_mixes_tree_and_whole_picture_in_one_vector():
 
 
 @pytest.mark.parametrize("name", ["proposed", "without_localised_coattn"])
-def test_a_layout_that_would_have_no_weight_is_refused(name):
+def test_a_spatial_pyramid_without_weight_is_refused(name):
     with pytest.raises(InputError, match="pyramid_dim"):
-        SYSTEMS[name](Backbone("test_efficientnet", 2), 16, 8, pyramid_dim=4)
+        make(name, pyramid_dim=4)
 
 
 @torch.no_grad()
 def test_the_whole_picture_of_a_node_system_is_layout_siamese():
     """With the same weights, the two part only by what the nodes add."""
     system, alone = make("b_localised_coattn", global_weight=0.5, pyramid_dim=4), make("layout_siamese", pyramid_dim=4)
-    alone.backbone, alone.whole = system.backbone, system.whole
+    alone.backbone, alone.global_embedding = system.backbone, system.global_embedding
     sketches, photos = pairs()
     nodes, whole = ([s.encode_sketch(sketches), s.encode_photo(photos)] for s in (system, alone))
     table = 0.5 * system.match_all_nodes(*nodes) + 0.5 * alone.match_all(*whole)
@@ -247,7 +251,36 @@ def test_the_backbone_learns_what_it_learns_in_b_siamese(name):
         trainer.fit(system, SketchPhotoDataModule(source, rendering=rendering, batch_size=4, num_workers=0))
         return torch.cat([(p.detach() - q).reshape(-1) for p, q in zip(backbone.parameters(), start, strict=True)])
 
-    moved = trained(SYSTEMS[name], dim=16, hidden=8, region_grid=2, global_weight=0.5)
+    moved = trained(SYSTEMS[name], nodes=NodeSettings(dim=16, hidden=8, region_grid=2, global_weight=0.5))
     alone = trained(BSiamese, pool="max", dim=None)
     assert alone.abs().max() > 0.005
     torch.testing.assert_close(moved, alone, rtol=1e-4, atol=1e-6)
+
+
+def parsed(*argv):
+    """The settings of a command line that names a system."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(System, "model")
+    backbone = ["--model.backbone.class_path=Backbone", "--model.backbone.init_args.name=test_efficientnet"]
+    return parser.parse_args([f"--model={argv[0]}", *backbone, *argv[1:]]).model.init_args.nodes
+
+
+@pytest.mark.parametrize("name", NODE_SYSTEMS)
+def test_the_command_line_sets_the_settings_of_nodes_one_by_one(name):
+    system = f"{SYSTEMS[name].__module__}.{SYSTEMS[name].__name__}"
+    nodes = parsed(system, "--model.nodes.dim", "64", "--model.nodes.global_weight=0.5")
+    assert NodeSettings(**vars(nodes)) == NodeSettings(dim=64, global_weight=0.5)
+    for wrong in ("--model.nodes.dimm=64", "--model.nodes.gate=neither", "--model.dim=64"):
+        with pytest.raises(ArgumentError, match=re.escape(wrong.split("=")[0].removeprefix("--model."))):
+            parsed(system, wrong)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.0])
+def test_a_global_weight_out_of_range_is_refused(weight):
+    with pytest.raises(InputError, match="global_weight"):
+        NodeSettings(global_weight=weight)
+
+
+def test_a_gate_without_coattention_is_refused():
+    with pytest.raises(InputError, match="gate"):
+        make("without_localised_coattn", gate="product")

@@ -7,6 +7,7 @@ import pytest
 from fgsbir.models.backbone import Backbone
 from fgsbir.systems import BSiamese, Proposed, WithoutLocalisedCoattn
 from fgsbir.systems.base import Optimisation
+from fgsbir.systems.node_system import NodeSettings
 
 LR = 0.5
 
@@ -42,7 +43,7 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_nearly_nothing(steps, warmup):
 @pytest.mark.parametrize("kind", [Proposed, WithoutLocalisedCoattn])
 def test_backbone_and_matcher_learn_at_rates_of_their_own(kind):
     optimisation = Optimisation(lr=LR, backbone_lr_factor=0.3, matcher_lr_factor=0.1, schedule="constant")
-    system = kind(Backbone("test_efficientnet", 1), 8, 4, optimisation=optimisation)
+    system = kind(Backbone("test_efficientnet", 1), NodeSettings(8, 4), optimisation=optimisation)
     groups = system.configure_optimizers().param_groups
     rates = {id(p): group["lr"] for group in groups for p in group["params"]}
     assert len(rates) == sum(len(group["params"]) for group in groups)

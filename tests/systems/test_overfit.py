@@ -31,6 +31,7 @@ from fgsbir.systems import (
     TripletSN,
     WithoutLocalisedCoattn,
 )
+from fgsbir.systems.node_system import NodeSettings
 
 PAIRS = 16
 
@@ -46,7 +47,8 @@ class Recipe(NamedTuple):
 
 EDGES = Rendering(image_size=64, num_regions=4, max_strokes=6, photo_style="edges")
 POINTS = Rendering(image_size=64, num_regions=4, max_strokes=6, max_points=64)
-WHOLE = {"crop": 1.0, "flip": 0.0, "crops": 1}  # whole pictures, as they are
+WITH_GLOBAL = NodeSettings(32, 16, region_grid=3, global_weight=0.5)
+WHOLE = {"crop": 1.0, "flip": 0.0, "crops": 1}  # whole images, as they are
 
 
 def backbone():
@@ -60,15 +62,13 @@ def strokes(coordinates):
 RECIPES = {
     "b_siamese": Recipe(lambda: BSiamese(backbone())),
     "layout_siamese": Recipe(lambda: LayoutSiamese(backbone(), 32)),
-    "b_localised_coattn": Recipe(lambda: BLocalisedCoattn(backbone(), 32, 16, region_grid=3)),
+    "b_localised_coattn": Recipe(lambda: BLocalisedCoattn(backbone(), NodeSettings(32, 16, region_grid=3))),
     "b_gated_siamese": Recipe(lambda: BGatedSiamese(backbone(), columns=4, dim=32)),
-    "b_graph_hierarchy": Recipe(lambda: BGraphHierarchy(backbone(), 32, 16, layers=1, region_grid=3), 60),
+    "b_graph_hierarchy": Recipe(lambda: BGraphHierarchy(backbone(), NodeSettings(32, 16, region_grid=3), layers=1), 60),
     # The tree alone learns, but not in seconds.
-    "proposed": Recipe(lambda: Proposed(backbone(), 32, 16, region_grid=3, global_weight=0.5)),
-    "without_localised_coattn": Recipe(
-        lambda: WithoutLocalisedCoattn(backbone(), 32, 16, region_grid=3, global_weight=0.5)
-    ),
-    "explicit_hierarchy": Recipe(lambda: ExplicitHierarchy(backbone(), 32, 16, region_grid=3, global_weight=0.5)),
+    "proposed": Recipe(lambda: Proposed(backbone(), WITH_GLOBAL)),
+    "without_localised_coattn": Recipe(lambda: WithoutLocalisedCoattn(backbone(), WITH_GLOBAL)),
+    "explicit_hierarchy": Recipe(lambda: ExplicitHierarchy(backbone(), WITH_GLOBAL)),
     "triplet_sn": Recipe(lambda: TripletSN(SketchANet(), **WHOLE), 15, 1e-4, EDGES),
     "triplet_attn_sn": Recipe(lambda: TripletAttnSN(SketchANet(), **WHOLE), 15, 1e-4, EDGES),
     "swire": Recipe(lambda: Swire(backbone())),
@@ -103,6 +103,7 @@ def ranks(system, batch):
     return compute_ranks(distances, torch.arange(PAIRS)).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_sixteen_pairs_are_learned_by_heart(name):
     recipe = RECIPES[name]

@@ -65,6 +65,7 @@ def test_regions_noise_and_choices_are_float32_under_bf16(name, monkeypatch):
     assert set(seen) == {(torch.float32, False)}
 
 
+@pytest.mark.slow
 def test_a_run_in_bf16_ranks_in_float32(tmp_path, write_config):
     words = ["--config", str(write_config(model=PROPOSED)), "--trainer.precision", "bf16-mixed"]
     assert main(["fit", *words]) == 0
@@ -89,6 +90,7 @@ def test_what_cannot_work_is_refused_in_one_line(words, says, write_config, tmp_
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_compiled_encoders_encode_the_same(name, monkeypatch):
     """Traced as for a compiler, but run as they are: that needs no C++ and little time."""
@@ -107,6 +109,7 @@ def test_compiled_encoders_encode_the_same(name, monkeypatch):
             torch.testing.assert_close(field, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"there is no C++ compiler {COMPILER}")
 def test_code_that_was_compiled_encodes_the_same():
     torch._dynamo.reset()

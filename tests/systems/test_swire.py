@@ -93,6 +93,7 @@ def test_the_origin_of_both_networks_is_told():
     assert [origin["source"] for origin in make().weights_origin()] == ["none (random initialisation)"] * 2
 
 
+@pytest.mark.slow
 def test_vgg_a_with_batch_norm_fits():
     """The original's network, untrained."""
     system = Swire(Backbone("vgg11_bn", 5, freeze_bn=False))

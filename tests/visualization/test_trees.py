@@ -1,27 +1,20 @@
 import base64
 import io
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
-from fgsbir.visualization.trees import MergeTree, build_hierarchy
+from fgsbir.metrics.ranking import Ranking
+from fgsbir.models.merge_tree import Explanation
+from fgsbir.visualization.trees import HierarchyView, build_hierarchy, hierarchy_page, stored_hierarchies
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def random_tree(leaves: int, seed: int) -> MergeTree:
-    rng = np.random.default_rng(seed)
-    nodes, merges = list(range(leaves)), []
-    while len(nodes) > 1:
-        a, b = sorted(int(n) for n in rng.choice(nodes, 2, replace=False))
-        nodes = [n for n in nodes if n not in (a, b)] + [leaves + len(merges)]
-        merges.append((a, b))
-    return MergeTree.from_merges(merges)
-
-
-def example() -> dict[str, object]:
+def example() -> dict[str, Any]:
     """Two strokes and the whole-sketch node (leaf 2) against two regions, the first the whole photo."""
     return {
         "query": "q",
@@ -42,32 +35,22 @@ def example() -> dict[str, object]:
     }
 
 
-def view() -> tuple[object, ElementTree.Element]:
-    built = build_hierarchy(example(), np.zeros((96, 96, 3), np.uint8), "e")
+def drawn(pair: dict[str, Any]) -> HierarchyView:
+    """An entry of hierarchy.json, drawn."""
+    explanation = Explanation(*(pair[name] for name in Explanation._fields))
+    names = {"query_id": "q", "photo_id": "p", "title": "q and p", "prefix": "e"}
+    photo = np.zeros((96, 96, 3), np.uint8)
+    return build_hierarchy(explanation, pair["strokes"], pair["region_boxes"], photo, **names)
+
+
+def view() -> tuple[HierarchyView, ElementTree.Element]:
+    built = drawn(example())
     return built, ElementTree.fromstring(f"<svg xmlns='http://www.w3.org/2000/svg'>{built.symbols}</svg>")
 
 
 def symbol(root: ElementTree.Element, name: str) -> ElementTree.Element:
     (found,) = [node for node in root.iter(f"{SVG}symbol") if node.get("id") == name]
     return found
-
-
-def test_members_are_the_leaves_under_a_node() -> None:
-    tree = MergeTree.from_merges([[0, 3], [1, 2], [4, 5]])
-    assert [sorted(m) for m in tree.members] == [[0], [1], [2], [3], [0, 3], [1, 2], [0, 1, 2, 3]]
-    assert MergeTree.from_merges([]).members == [[0]]
-
-
-def test_branches_of_a_drawn_tree_do_not_cross() -> None:
-    for seed in range(10):
-        tree = random_tree(9, seed)
-        places = tree.places()
-        assert sorted(row for _, row in places[:9]) == list(range(9))
-        assert [column for column, _ in places] == [0] * 9 + list(range(1, 9))
-        for node, members in enumerate(tree.members):
-            rows = sorted(places[leaf][1] for leaf in members)
-            assert rows == list(np.arange(rows[0], rows[0] + len(rows)))  # a node's leaves are neighbours
-            assert rows[0] <= places[node][1] <= rows[-1]
 
 
 def test_a_sketch_node_colours_its_strokes_and_greys_the_others() -> None:
@@ -121,16 +104,16 @@ def test_without_attention_the_trees_are_still_drawn() -> None:
     plain["levels"] = [
         {"sketch_nodes": [0, 1, 2], "photo_nodes": [0, 1], "sketch_to_photo": None, "photo_to_sketch": None}
     ]
-    built = build_hierarchy(plain, np.zeros((96, 96, 3), np.uint8), "e")
+    built = drawn(plain)
     assert built.attention is None
     (level,) = built.levels
     assert (level.to_photo, level.to_sketch) == (None, None)
     assert "3 leaves" in built.sketch_tree
-    assert 'class="link"' not in level.picture
-    assert level.picture.count("-k0") == level.picture.count("-k1") == 1
+    assert 'class="link"' not in level.image
+    assert level.image.count("-k0") == level.image.count("-k1") == 1
 
 
-def three_levels() -> dict[str, object]:
+def three_levels() -> dict[str, Any]:
     """Three strokes and two regions: strokes 0 and 2 are fused, then 1 joins them; the regions are fused first."""
     maps = [([0, 1, 2], [0, 1], [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]), ([1, 3], [2], [[1.0], [1.0]])]
     return example() | {
@@ -146,35 +129,35 @@ def three_levels() -> dict[str, object]:
 
 
 def test_a_level_is_drawn_over_strokes_and_regions_a_colour_for_each_node() -> None:
-    first, second = build_hierarchy(three_levels(), np.zeros((96, 96, 3), np.uint8), "e").levels
+    first, second = drawn(three_levels()).levels
     assert (first.title, second.title) == ("Level 1: 3 × 2", "Level 2: 2 × 1")
 
     def colours(picture: object) -> tuple[dict[str, str], list[str]]:
         strokes = dict(re.findall(r'href="#e-(k\d)" stroke="([^"]+)"', str(picture)))
         return strokes, re.findall(r'class="box"[^>]* stroke="([^"]+)"', str(picture))
 
-    strokes, boxes = colours(first.picture)
+    strokes, boxes = colours(first.image)
     assert len(set(strokes.values())) == 3
     assert len(set(boxes)) == 2
-    strokes, boxes = colours(second.picture)
+    strokes, boxes = colours(second.image)
     assert strokes["k0"] == strokes["k2"] != strokes["k1"]
     assert len(boxes) == 2
     assert len(set(boxes)) == 1
 
 
 def test_what_is_fused_next_is_drawn_heavier() -> None:
-    first, second = build_hierarchy(three_levels(), np.zeros((96, 96, 3), np.uint8), "e").levels
+    first, second = drawn(three_levels()).levels
 
     def heavy(picture: object) -> list[set[str]]:
         groups = re.findall(r'<g class="fused">(.*?)</g>', str(picture))
         return [set(re.findall(r"e-(k\d)", group)) for group in groups]
 
-    assert heavy(first.picture) == [{"k0"}, {"k2"}, set(), set()]  # two strokes and both regions
-    assert heavy(second.picture) == [{"k1"}, {"k0", "k2"}]  # the one region left is not fused
+    assert heavy(first.image) == [{"k0"}, {"k2"}, set(), set()]  # two strokes and both regions
+    assert heavy(second.image) == [{"k1"}, {"k0", "k2"}]  # the one region left is not fused
 
 
 def test_a_line_leads_to_the_region_that_a_node_attends_to_most() -> None:
-    first, second = build_hierarchy(three_levels(), np.zeros((96, 96, 3), np.uint8), "e").levels
+    first, second = drawn(three_levels()).levels
 
     def links(picture: object) -> list[list[float]]:
         return [
@@ -184,5 +167,24 @@ def test_a_line_leads_to_the_region_that_a_node_attends_to_most() -> None:
 
     # From the middle of each stroke to that of a region, 120 to the right.
     expected = [[10, 0, 145, 25, 0.925], [50, 50, 145, 25, 0.625], [90, 100, 195, 75, 0.85]]
-    assert np.allclose(links(first.picture), expected, atol=0.01)
-    assert np.allclose(links(second.picture), [[50, 50, 170, 50, 1], [50, 50, 170, 50, 1]])
+    assert np.allclose(links(first.image), expected, atol=0.01)
+    assert np.allclose(links(second.image), [[50, 50, 170, 50, 1], [50, 50, 170, 50, 1]])
+
+
+def test_of_the_stored_pairs_the_best_and_the_worst_ranked_are_drawn() -> None:
+    ranks, photos = {"a": 7, "b": 2, "c": 9, "d": 1}, np.zeros((4, 96, 96, 3), np.uint8)
+    ids = np.array(list(ranks))
+    ranking = Ranking(ids, ids, np.arange(4), np.array([*ranks.values()]), np.zeros((4, 1), int), np.zeros((4, 1)))
+    entries = [example() | {"query": name, "photo": name, "rank": rank} for name, rank in ranks.items()]
+    entries[3]["levels"] = []  # one stroke and one region: nothing to fuse
+    views = stored_hierarchies(entries, ranking, photos, "h")
+    assert [view.title for view in views] == ["Sketch b: true photo at rank 2", "Sketch c: true photo at rank 9"]
+    assert len(stored_hierarchies(entries[:1], ranking, photos, "h")) == 1
+    assert stored_hierarchies(entries[3:], ranking, photos, "h") == ()
+
+
+def test_a_page_of_one_hierarchy_needs_no_other_file() -> None:
+    page = hierarchy_page(drawn(example()))
+    assert page.startswith("<!doctype html>")
+    assert "q and p" in page
+    assert all(target.startswith(("#", "data:image/")) for target in re.findall(r'(?:src|href)="([^"]+)', page))

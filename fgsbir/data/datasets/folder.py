@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fgsbir.data.datasets.base import DataSource
 from fgsbir.data.records import SPLITS, PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.splits import unit_hash
 from fgsbir.errors import InputError
@@ -26,57 +27,70 @@ class _Pair:
     split: str | None = None
 
 
-def load_folder(
-    root: Path,
-    pairs: Path | None = None,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    seed: int = 0,
-) -> PairedData:
-    """Pairs `<root>/sketches` with `<root>/photos`.
+class Folder(DataSource):
+    """A user's own photos and sketches, `<path>/photos` and `<path>/sketches`; docs/data.md shows the layout.
 
-    Without `pairs` a sketch belongs to the photo of its name, or of its name less a last `_<number>` or
-    `-<number>`: `sofa_2.svg` to `sofa_2.jpg` if there is one, otherwise to `sofa.jpg`. Both folders may have
-    sub-folders.
+    Without `pairs` a sketch belongs to the photo of its name, or of its name less a last `_<number>` or `-<number>`:
+    `sofa_2.svg` to `sofa_2.jpg` if there is one, otherwise to `sofa.jpg`. Both folders may have sub-folders.
 
     Whole photos are held out, by a hash of their names: adding photos never moves another photo.
 
     Args:
-        root: folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (any of `SKETCH_SUFFIXES`).
+        path: folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (SVG, QuickDraw, stroke-3, stroke-5, images).
         pairs: CSV with a header and the columns `sketch` (file below `sketches/`), `photo` (name of a file in
-            `photos/`) and, if wanted, `split` (train, val or test; empty for one by hash). Only the sketches that
-            it lists are used.
-        val_fraction: share of the photos for validation, in [0, 1].
-        test_fraction: share of the photos for testing, in [0, 1].
-        seed: of the hash.
+            `photos/`) and, optionally, `split` (train, val or test; empty for one by hash). Only the sketches that it
+            lists are used.
+        val_fraction: share of the photos held out for validation, in [0, 1], where the CSV does not say.
+        test_fraction: share of the photos held out for testing, in [0, 1], where the CSV does not say.
 
     Raises:
-        InputError: if a folder or the CSV cannot be used, a sketch is broken or has no photo, or a split that
-            is asked for gets no sketch.
+        InputError: if the fractions are out of range or add up to more than 1.
     """
-    fractions = {"val": val_fraction, "test": test_fraction}
-    for split, fraction in fractions.items():
-        if not 0 <= fraction <= 1 or sum(fractions.values()) > 1:
-            mend = "use shares in [0, 1] that add up to 1 at most"
-            raise InputError(f"folder.{split}_fraction", f"{fraction} leaves no sensible shares", mend)
-    photos = _photos(root)
-    listed = _paired_by_csv(root, pairs, photos) if pairs else _paired_by_name(root, photos)
-    given = {pair.photo_id: pair.split for pair in listed if pair.split}
-    splits = {id_: given.get(id_) or _split_by_hash(id_, val_fraction, test_fraction, seed) for id_ in photos}
-    drawings = _read_all(root, listed)
-    sketches = tuple(
-        SketchRecord(_sketch_id(root, p.sketch), p.photo_id, p.split or splits[p.photo_id], drawings[p.sketch])
-        for p in listed
-    )
-    if not given:
-        used = {s.split for s in sketches}
-        shares = {"train": 1 - val_fraction - test_fraction, **fractions}
-        empty = [split for split, share in shares.items() if share > 1e-6 and split not in used]
-        if empty:
-            mend = "add photos, change the fractions, or give a CSV with a split column"
-            raise InputError(root, f"none of the {len(photos)} photos falls into '{empty[0]}'", mend)
-    records = {id_: PhotoRecord(id_, splits[id_], path) for id_, path in photos.items()}
-    return PairedData(root.resolve().name, sketches, records)
+
+    name = "folder"
+
+    def __init__(
+        self, path: Path, pairs: Path | None = None, val_fraction: float = 0.1, test_fraction: float = 0.2
+    ) -> None:
+        self.path, self.pairs = path, pairs
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        for field, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+            if not 0 <= value <= 1 or val_fraction + test_fraction > 1:
+                fix = "use shares in [0, 1] that add up to 1 at most"
+                raise InputError(f"folder.{field}", f"{value} leaves no sensible shares", fix)
+
+    def load(self) -> PairedData:
+        """Reads the sketches and pairs them with the photos.
+
+        Raises:
+            InputError: if a folder or the CSV cannot be used, a sketch is broken or has no photo, or a split that
+                is asked for gets no sketch.
+        """
+        photos = _photos(self.path)
+        pairs = _paired_by_csv(self.path, self.pairs, photos) if self.pairs else _paired_by_name(self.path, photos)
+        given = {pair.photo_id: pair.split for pair in pairs if pair.split}
+        splits = {id_: given.get(id_) or self._split_by_hash(id_) for id_ in photos}
+        read = _read_all(self.path, pairs)
+        sketches = tuple(
+            SketchRecord(_sketch_id(self.path, p.sketch), p.photo_id, p.split or splits[p.photo_id], read[p.sketch])
+            for p in pairs
+        )
+        if not given:
+            shares = {"train": 1 - self.val_fraction - self.test_fraction, "val": self.val_fraction}
+            shares["test"] = self.test_fraction
+            used = {s.split for s in sketches}
+            empty = [split for split, share in shares.items() if share > 1e-6 and split not in used]
+            if empty:
+                fix = "add photos, change the fractions, or give a CSV with a split column"
+                raise InputError(self.path, f"none of the {len(photos)} photos falls into '{empty[0]}'", fix)
+        records = {id_: PhotoRecord(id_, splits[id_], path) for id_, path in photos.items()}
+        return PairedData(self.path.resolve().name, sketches, records)
+
+    def _split_by_hash(self, photo_id: str) -> str:
+        position = unit_hash(photo_id)
+        if position < self.test_fraction:
+            return "test"
+        return "val" if position < self.test_fraction + self.val_fraction else "train"
 
 
 def _photos(root: Path) -> dict[str, Path]:
@@ -141,13 +155,6 @@ def _paired_by_csv(root: Path, path: Path, photos: Mapping[str, Path]) -> list[_
     return pairs
 
 
-def _split_by_hash(photo_id: str, val_fraction: float, test_fraction: float, seed: int) -> str:
-    place = unit_hash(photo_id, seed)
-    if place < test_fraction:
-        return "test"
-    return "val" if place < test_fraction + val_fraction else "train"
-
-
 def _read_all(root: Path, pairs: list[_Pair]) -> dict[Path, VectorSketch]:
     """The drawings of all sketch files; complains once about all that are broken or have the same id."""
     drawings: dict[Path, VectorSketch] = {}
@@ -176,13 +183,17 @@ def _sketch_id(root: Path, path: Path) -> str:
     return path.relative_to(root / "sketches").with_suffix("").as_posix()
 
 
-def listed(folder: Path, mend: str) -> list[Path]:
-    """The files below a folder in a fixed order, less hidden ones.
+def listed(folder: Path, fix: str) -> list[Path]:
+    """The files below a folder in a fixed order, without hidden ones.
+
+    Args:
+        folder: folder to list.
+        fix: what to do if there is no such folder.
 
     Raises:
-        InputError: if there is no such folder, with what to do about it.
+        InputError: if there is no such folder.
     """
     if not folder.is_dir():
-        raise InputError(folder, "no such folder", mend)
+        raise InputError(folder, "no such folder", fix)
     files = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))

@@ -1,26 +1,32 @@
-"""SWIRE: hand-drawn sketches of app screens from RICO, as scanned pictures."""
+"""SWIRE: hand-drawn sketches of app screens from RICO, scanned."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from fgsbir.data.datasets.base import DataSource
 from fgsbir.data.procedural.generate import Instance, view_hierarchy
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord, read_image
 from fgsbir.data.splits import lowest_tenth, unit_hash
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write, read_bytes
-from fgsbir.regions.cache import cache_root, require_writable
+from fgsbir.files import (
+    atomic_write,
+    cache_root,
+    data_root,
+    load_arrays,
+    read_bytes,
+    require_writable,
+    save_arrays,
+)
 from fgsbir.regions.components import components
 from fgsbir.regions.view_hierarchy import FRAME
 from fgsbir.sketch.raster import rasterise
@@ -30,15 +36,15 @@ from fgsbir.sketch.walk import walk
 SplitBy = Literal["screen", "designer", "both"]
 DESIGNERS = (1, 2, 3, 4)
 TEST_DESIGNER = 4
-SAID_SIZE = "swire: the release is said to hold 3,802 sketches of 2,201 screens, of which 276 sketches for testing"
+REPORTED_SIZE = "swire: the release reportedly holds 3,802 sketches of 2,201 screens, 276 of the sketches for testing"
 """From memory: no published count could be found, so none is checked."""
 
-_ALGORITHM = 1  # raise it when the same picture gives another drawing than before
+_ALGORITHM = 1  # raise it when the same scan gives other strokes than before
 _SILENT = 20  # no progress bar for fewer sketches
 
 
-def load_swire(root: Path, by: SplitBy = "screen", max_regions: int = 16) -> PairedData:
-    """SWIRE's sketches with their screens.
+class Swire(DataSource):
+    """SWIRE: hand-drawn sketches of app screens from RICO, scanned.
 
     `by` says what training has not seen of the test queries:
 
@@ -52,56 +58,68 @@ def load_swire(root: Path, by: SplitBy = "screen", max_regions: int = 16) -> Pai
     inferred from the notebook that comes with the dataset.
 
     Args:
-        root: folder with `sketches/<screen>_<designer>.jpg`, `screens/<screen>.jpg` (or `.png`), or the folder above it
-            where it is called `swire`.
-        by: how queries are held out.
-        max_regions: strokes of a sketch at most, see `read_drawing`.
+        root: folder that holds `sketches/<screen>_<designer>.jpg` and `screens/<screen>.jpg` (or `.png`), or the folder
+            above it where it is called `swire`; `$FGSBIR_DATA`, else `data`, if not given.
+        by: what is held out: "screen", "designer" or "both".
+        max_regions: strokes of a sketch at most, see `read_drawing`; not more than `rendering.max_strokes`.
 
     Raises:
-        InputError: if a folder or a screen is missing, a name is not as described, a sketch cannot be read, or no
-            sketch is left for training or for testing.
+        InputError: if `by` is unknown or `max_regions` is less than 1.
     """
-    if by not in ("screen", "designer", "both"):
-        raise InputError("swire.by", f"'{by}' is unknown", "use screen, designer or both")
-    if max_regions < 1:
-        raise InputError("swire.max_regions", f"{max_regions} is out of range", "use 1 or more")
-    folder = _find(root)
-    names = _names(folder / "sketches")
-    splits = _splits([(screen, designer) for screen, designer, _ in names], by)
-    chosen = [(screen, path, split) for (screen, _, path), split in zip(names, splits, strict=True) if split]
-    drawings = _drawings([path for _, path, _ in chosen], max_regions)
-    sketches = tuple(
-        SketchRecord(path.stem, screen, split, drawing)
-        for (screen, path, split), drawing in zip(chosen, drawings, strict=True)
-    )
-    first = {sketch.photo_id: sketch.split for sketch in reversed(sketches)}
-    files = {path.stem: path for path in sorted((folder / "screens").iterdir()) if path.suffix in (".jpg", ".png")}
-    missing = [id_ for id_ in first if id_ not in files]
-    if missing:
-        raise InputError(
-            folder / "screens",
-            f"{len(missing)} of {len(first)} screens are missing, first '{min(missing, key=int)}'",
-            "copy the screenshots from RICO",
+
+    name = "swire"
+
+    def __init__(self, root: Path | None = None, by: SplitBy = "screen", max_regions: int = 16) -> None:
+        if by not in get_args(SplitBy):
+            raise InputError("swire.by", f"'{by}' is unknown", "use screen, designer or both")
+        if max_regions < 1:
+            raise InputError("swire.max_regions", f"{max_regions} is out of range", "use 1 or more")
+        self.root, self.by, self.max_regions = data_root(root), by, max_regions
+
+    def load(self) -> PairedData:
+        """Traces the scans, or finds their strokes in the cache, and finds the screens.
+
+        Raises:
+            InputError: if a folder or a screen is missing, a name is not as described, a sketch cannot be read, no
+                sketch is left for training or for testing, or the cache cannot be written.
+        """
+        folder = _find(self.root)
+        names = _names(folder / "sketches")
+        splits = _splits([(screen, designer) for screen, designer, _ in names], self.by)
+        chosen = [(screen, path, split) for (screen, _, path), split in zip(names, splits, strict=True) if split]
+        drawings = _drawings([path for _, path, _ in chosen], self.max_regions)
+        sketches = tuple(
+            SketchRecord(path.stem, screen, split, drawing)
+            for (screen, path, split), drawing in zip(chosen, drawings, strict=True)
         )
-    photos = {id_: PhotoRecord(id_, first[id_], files[id_]) for id_ in sorted(first, key=int)}
-    return PairedData("swire", sketches, photos, recurring=by == "designer")
+        first = {sketch.photo_id: sketch.split for sketch in reversed(sketches)}
+        files = {path.stem: path for path in sorted((folder / "screens").iterdir()) if path.suffix in (".jpg", ".png")}
+        missing = [id_ for id_ in first if id_ not in files]
+        if missing:
+            raise InputError(
+                folder / "screens",
+                f"{len(missing)} of {len(first)} screens are missing, first '{min(missing, key=int)}'",
+                "copy the screenshots from RICO",
+            )
+        photos = {id_: PhotoRecord(id_, first[id_], files[id_]) for id_ in sorted(first, key=int)}
+        return PairedData(self.name, sketches, photos, recurring=self.by == "designer")
 
 
 def read_drawing(path: Path, max_regions: int = 16) -> VectorSketch:
     """A scanned sketch as strokes: one stroke is one region, largest first.
 
     Regions are connected components of the ink, close ones merged (`components`), and a stroke is a pen's walk over
-    all lines of its region without a break (`walk`). So strokes, their boxes and the picture drawn of them agree, and
-    follow every augmentation; and dropping the last strokes, as the coarse levels of detail do, drops the smallest
-    regions. Specks are left out. The picture keeps its frame, in the middle of the unit square.
+    all lines of its region without a break (`walk`). So strokes, their boxes and the image drawn of them agree and
+    follow every augmentation. Dropping the last strokes, as the coarse levels of detail do, drops the smallest regions.
+    Specks are left out. The scan keeps its frame, in the middle of the unit square.
 
     Deviations: the authors read the scan's own pixels and pool over its regions; here it is drawn anew with an even
     line width, like the sketches of every other dataset.
 
     Args:
-        path: greyscale picture, bright strokes on a dark ground.
-        max_regions: if there are more, the smallest are merged with their nearest. A `Rendering` with less room
-            would join strokes of like size, wherever they are.
+        path: greyscale image, bright strokes on a dark ground.
+        max_regions: largest number of strokes; the smallest regions beyond it are merged with their nearest. A
+            `Rendering` with a smaller capacity would join strokes of similar size, wherever they are.
 
     Raises:
         InputError: if the file is no image, has no strokes, or is not inverted.
@@ -118,14 +136,14 @@ def read_drawing(path: Path, max_regions: int = 16) -> VectorSketch:
 
 
 def write_swire(folder: Path, instances: Sequence[Instance], height: int = 640) -> None:
-    """Writes generated screens in SWIRE's and RICO's formats, for `load_swire` and `ViewHierarchy`.
+    """Writes generated screens in SWIRE's and RICO's formats, for `Swire` and `ViewHierarchy`.
 
-    The n-th sketch of a screen counts as drawn by designer n. The square pictures are squeezed to the shape of a phone.
+    The n-th sketch of a screen counts as drawn by designer n. The square images are squeezed to the shape of a phone.
 
     Args:
-        folder: receives `sketches/`, `screens/` and `hierarchies/`.
+        folder: folder that receives `sketches/`, `screens/` and `hierarchies/`.
         instances: screens with four sketches at most.
-        height: of the pictures, in pixels.
+        height: height of the images, in pixels.
 
     Raises:
         InputError: if an instance is no screen or has too many sketches, or a file cannot be written.
@@ -135,8 +153,8 @@ def write_swire(folder: Path, instances: Sequence[Instance], height: int = 640) 
     upright = UnitAffine.letterbox(height, width)
     for instance in instances:
         if instance.parts[0].name != "screen" or len(instance.sketches) > len(DESIGNERS):
-            mend = f"generate screens with {len(DESIGNERS)} sketches at most"
-            raise InputError(instance.id, "SWIRE's format cannot hold it", mend)
+            fix = f"generate screens with {len(DESIGNERS)} sketches at most"
+            raise InputError(instance.id, "SWIRE's format cannot hold it", fix)
         screen = str(int(instance.id.rsplit("-", 1)[1]))
         with atomic_write(folder / "screens" / f"{screen}.jpg") as file:
             Image.fromarray(instance.photo).resize((width, height)).save(file, "JPEG", quality=95)
@@ -200,7 +218,7 @@ def _splits(names: Sequence[tuple[str, int]], by: SplitBy) -> list[str | None]:
 
 
 def _drawings(paths: Sequence[Path], max_regions: int) -> list[VectorSketch]:
-    """The drawings of scans, from the cache or traced and kept there: tracing takes a tenth of a second each."""
+    """The sketches in scans, from the cache or traced and kept there: tracing takes a tenth of a second each."""
     folder = cache_root() / "swire"
     require_writable(folder)
     settings = f"{_ALGORITHM}/{max_regions}/".encode()
@@ -208,11 +226,9 @@ def _drawings(paths: Sequence[Path], max_regions: int) -> list[VectorSketch]:
     for path in tqdm(paths, "sketches", unit="sketch", disable=len(paths) <= _SILENT):
         kept = folder / f"{hashlib.sha256(settings + read_bytes(path)).hexdigest()}.npz"
         try:
-            with np.load(kept, allow_pickle=False) as arrays:
-                drawing = VectorSketch(arrays["points"], arrays["offsets"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # missing or damaged
+            drawing = VectorSketch(**load_arrays(kept, "points", "offsets"))
+        except ValueError:  # missing or damaged
             drawing = read_drawing(path, max_regions)
-            with atomic_write(kept) as file:
-                np.savez(file, points=drawing.points, offsets=drawing.offsets)
+            save_arrays(kept, compress=False, points=drawing.points, offsets=drawing.offsets)
         drawings.append(drawing)
     return drawings

@@ -146,7 +146,7 @@ def _back(
     half = wide / 2 * rng.uniform(0.8, 1.0)
 
     def upright(outline: Array, behind: float) -> Array:
-        """A plan in (x, height above the seat) as points in the room, on the leaning plane of the back."""
+        """A plan in (x, height above the seat) as points in the world, on the leaning plane of the back."""
         return np.column_stack([outline[:, 0], deep - thick + behind + lean * outline[:, 1], seat + outline[:, 1]])
 
     kinds = ["panel", "arch", "oval", "winged", "slats", "rails", "cross"]

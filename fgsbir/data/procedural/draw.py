@@ -14,7 +14,7 @@ from fgsbir.data.procedural.visibility import Contour
 from fgsbir.sketch.strokes import VectorSketch
 
 MAX_STROKES = 15
-"""As in the published ChairV2 file, whose sketches have 1 to 15 strokes, 9.9 on average."""
+"""Largest number of strokes in the published ChairV2 file, whose sketches have 1 to 15, 9.9 on average."""
 MARGIN = 0.13
 """Free space around the ink, as in that file (33 to 223 of 256)."""
 
@@ -38,9 +38,9 @@ def draw(
     """Draws one sketch.
 
     Args:
-        contours: the visible lines.
-        parts: the tree the contours refer to.
-        rng: the hand: its habits, its slips and what it leaves out.
+        contours: visible lines.
+        parts: part tree that the contours refer to.
+        rng: random stream of the hand: its habits, its slips and what it leaves out.
 
     Returns:
         The sketch, its ink centred with its longer extent from 0.13 to 0.87, and for each stroke the part it
@@ -110,7 +110,7 @@ def _trace(points: Array, rng: np.random.Generator) -> Array:
 
 
 def _misplacements(parts: Sequence[Part], rng: np.random.Generator) -> list[Array]:
-    """An affine `(2, 3)` for each part: its own slip in place and size on top of its parent's."""
+    """An affine `(2, 3)` for each part: its own slip in position and size on top of its parent's."""
     moves: list[Array] = []
     for part in parts:
         x1, y1, x2, y2 = part.box
@@ -172,7 +172,7 @@ def _foremost(strokes: list[_Stroke], parts: Sequence[Part], count: int, rng: np
 
 
 def _hand_affine(rng: np.random.Generator) -> Array:
-    """Rotation, shear and unequal scales of the whole drawing, `(2, 3)`; place and size are set afterwards."""
+    """Rotation, shear and unequal scales of the whole drawing, `(2, 3)`; position and size are set afterwards."""
     angle = np.radians(rng.normal(0, 2.8))
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shear = np.array([[1, rng.normal(0, 0.05)], [rng.normal(0, 0.025), 1]])

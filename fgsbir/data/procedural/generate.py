@@ -1,18 +1,20 @@
-"""Sketch-photo pairs with true part trees, made on the spot."""
+"""Sketch-photo pairs with true part trees, generated from a seed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from fgsbir.data.procedural.chairs import build_chair
 from fgsbir.data.procedural.draw import draw
 from fgsbir.data.procedural.parts import Part, Scene
 from fgsbir.data.procedural.photo import take_photo
+from fgsbir.data.procedural.processes import make_in_processes, usable_cores
 from fgsbir.data.procedural.screens import ANDROID_CLASS, build_screen
 from fgsbir.data.procedural.shoes import build_shoe
 from fgsbir.data.procedural.visibility import Visible, look_at
@@ -20,6 +22,8 @@ from fgsbir.errors import InputError
 from fgsbir.sketch.strokes import VectorSketch
 
 Category = Literal["chairs", "shoes", "screens"]
+FEW = 20
+"""Up to this many instances are made in this process: the others would take as long to start."""
 BUILDERS: dict[str, Callable[[np.random.Generator], Scene]] = {
     "chairs": build_chair,
     "shoes": build_shoe,
@@ -32,7 +36,7 @@ class Instance:
     """One photo, the sketches of it and the truth about its parts.
 
     Args:
-        id: e.g. "chairs-0007".
+        id: E.g. "chairs-0007".
         photo: `(size, size, 3)` uint8 RGB.
         parts: the part tree, the whole object first, parents before children.
         sketches: in the unit frame, ink from 0.13 to 0.87 of the longer extent.
@@ -76,7 +80,19 @@ def generate(
     for name, (value, least) in limits.items():
         if value < least:
             raise InputError(name, f"{value} is too small", f"give at least {least}")
-    return [_instance(category, index, sketches_per_photo, seed, size) for index in range(count)]
+    make = make_in_processes if count > FEW and usable_cores() > 1 else _make_here
+    return list(tqdm(make(category, count, sketches_per_photo, seed, size), category, count, unit="photo", delay=5))
+
+
+def make_instance(category: Category, index: int, sketches_per_photo: int, seed: int, size: int) -> Instance:
+    """Instance number `index` of `generate`, whose other instances play no part in it."""
+    scene, visible = visible_scene(category, index, seed)
+    photo = take_photo(scene, visible, _stream(category, seed, index, 2), size)
+    hands = [_stream(category, seed, index, 3 + hand) for hand in range(sketches_per_photo)]
+    drawn = [draw(visible.contours, visible.parts, hand) for hand in hands]
+    return Instance(
+        f"{category}-{index:04d}", photo, visible.parts, tuple(s for s, _ in drawn), tuple(p for _, p in drawn)
+    )
 
 
 def view_hierarchy(instance: Instance) -> dict[str, Any]:
@@ -113,14 +129,9 @@ def visible_scene(category: Category, index: int, seed: int = 0) -> tuple[Scene,
     return scene, look_at(scene, _stream(category, seed, index, 1))
 
 
-def _instance(category: Category, index: int, sketches: int, seed: int, size: int) -> Instance:
-    """Instance number `index`."""
-    scene, visible = visible_scene(category, index, seed)
-    photo = take_photo(scene, visible, _stream(category, seed, index, 2), size)
-    drawn = [draw(visible.contours, visible.parts, _stream(category, seed, index, 3 + k)) for k in range(sketches)]
-    return Instance(
-        f"{category}-{index:04d}", photo, visible.parts, tuple(s for s, _ in drawn), tuple(p for _, p in drawn)
-    )
+def _make_here(category: Category, count: int, sketches_per_photo: int, seed: int, size: int) -> Iterator[Instance]:
+    """The instances one after another, made in this process."""
+    return (make_instance(category, index, sketches_per_photo, seed, size) for index in range(count))
 
 
 def _stream(category: str, seed: int, index: int, purpose: int) -> np.random.Generator:

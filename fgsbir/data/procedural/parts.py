@@ -16,7 +16,7 @@ class Part:
     """One node of an object's part tree, as it is seen in the photo.
 
     Args:
-        name: what it is, e.g. "seat"; for screens one of the component labels of RICO.
+        name: kind of part, e.g. "seat"; for screens one of the component labels of RICO.
         parent: index of its parent in the list of parts, always smaller than its own; -1 for the root.
         box: `(x1, y1, x2, y2)` of its visible pixels and those of its descendants, in [0, 1] of the photo.
     """
@@ -36,7 +36,7 @@ class Shape:
         part: index into the scene's parts.
         material: name of its surface; what a name looks like is chosen anew for each photo.
         faces: planar polygons, `(n, 3)` each. Where faces overlap, the nearer one is seen.
-        lines: what a hand would draw of it, `(n, 2)` each; a closed line repeats its first point.
+        lines: lines that a hand would draw of it, `(n, 2)` each; a closed line repeats its first point.
         axis: the short form of a thin shape, `(n, 2)`: one line in place of `lines`.
     """
 
@@ -81,9 +81,9 @@ class Scene:
             part: index of its part.
             material: name of its surface.
             outline: polygon, not closed, `(n, 2)`.
-            layer: what lies on higher layers covers it.
-            lines: what to draw; the closed outline if not given.
-            axis: see `Shape`.
+            layer: order of covering; shapes on higher layers cover it.
+            lines: lines to draw; the closed outline if not given.
+            axis: one line in place of `lines`, see `Shape`.
         """
         face = np.column_stack([outline, np.full(len(outline), -layer)])
         self.shapes.append(Shape(part, material, [face], [closed(outline)] if lines is None else lines, axis))

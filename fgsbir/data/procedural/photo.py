@@ -11,13 +11,13 @@ import numpy.typing as npt
 from fgsbir.data.procedural.parts import Array, Scene
 from fgsbir.data.procedural.visibility import SIDE, Visible
 
-Picture = npt.NDArray[np.float32]  # (SIDE, SIDE, 3), RGB in [0, 1]
+Raster = npt.NDArray[np.float32]  # (SIDE, SIDE, 3), RGB in [0, 1]
 
 
 def take_photo(scene: Scene, visible: Visible, rng: np.random.Generator, size: int) -> npt.NDArray[np.uint8]:
     """Renders the photo, `(size, size, 3)` uint8 RGB. All colours, patterns and the light come from `rng`."""
     background = rng.uniform(0.78, 1.0) * (1 + rng.uniform(-0.03, 0.03, 3))
-    materials = sorted({shape.material for shape in scene.shapes})
+    materials = sorted({shape.material for shape in scene.shapes})  # another name may be another colour
     surfaces = _screen_surfaces(rng, materials) if scene.framed else _surfaces(rng, materials)
     if scene.framed:
         background = surfaces[materials.index("page")][0, 0]
@@ -52,9 +52,9 @@ def take_photo(scene: Scene, visible: Visible, rng: np.random.Generator, size: i
     return np.asarray((image * 255).clip(0, 255).round(), dtype=np.uint8)
 
 
-def _surfaces(rng: np.random.Generator, materials: list[str]) -> list[Picture]:
-    """A picture of each material; some share one."""
-    surfaces: list[Picture] = []
+def _surfaces(rng: np.random.Generator, materials: list[str]) -> list[Raster]:
+    """An image of each material; some share one."""
+    surfaces: list[Raster] = []
     for _ in materials:
         if surfaces and rng.random() < 0.35:
             surfaces.append(surfaces[int(rng.integers(len(surfaces)))])
@@ -63,8 +63,8 @@ def _surfaces(rng: np.random.Generator, materials: list[str]) -> list[Picture]:
     return surfaces
 
 
-def _screen_surfaces(rng: np.random.Generator, materials: list[str]) -> list[Picture]:
-    """Surfaces of a screen's theme: light or dark, one lead colour, pictures that are smooth mixtures."""
+def _screen_surfaces(rng: np.random.Generator, materials: list[str]) -> list[Raster]:
+    """Surfaces of a screen's theme: light or dark, one lead colour, images that are smooth mixtures."""
     dark = rng.random() < 0.4
     page = rng.uniform(0.08, 0.2) if dark else rng.uniform(0.9, 1.0)
     lead, accent = _hue(rng, 0.8), _hue(rng, 0.85)
@@ -102,11 +102,11 @@ def _colour(rng: np.random.Generator) -> Array:
     return _hue(rng, 0.85)
 
 
-def _textured(rng: np.random.Generator, colour: Array) -> Picture:
+def _textured(rng: np.random.Generator, colour: Array) -> Raster:
     """The colour with grain, stripes, checks, mottling or none."""
     ys, xs = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     angle = rng.uniform(0, np.pi)
-    cos, sin = float(np.cos(angle)), float(np.sin(angle))  # a numpy scalar would turn the picture into float64
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))  # a numpy scalar would turn the image into float64
     along, across = xs * cos + ys * sin, ys * cos - xs * sin
     pitch = rng.uniform(10, 30)
     kind = rng.choice(["plain", "wood", "stripes", "checks", "mottled"], p=[0.4, 0.2, 0.12, 0.1, 0.18])
@@ -126,7 +126,7 @@ def _textured(rng: np.random.Generator, colour: Array) -> Picture:
     return np.asarray(colour.astype(np.float32) * pattern[:, :, None])
 
 
-def _picture(rng: np.random.Generator) -> Picture:
+def _picture(rng: np.random.Generator) -> Raster:
     """Smooth mixture of strong colours: what an app shows where it shows an image."""
     colours = np.array([_colour(rng) for _ in range(3)])
     patches = rng.dirichlet(np.full(3, 0.5), (6, 6)) @ colours

@@ -1,4 +1,4 @@
-"""App screens: a small grammar of bars, lists, cards, forms and pictures in a nested layout."""
+"""App screens: a small grammar of bars, lists, cards, forms and images in a nested layout."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class _Page:
         return words
 
     def picture(self, box: Box, parent: int, radius: float | None = None) -> int:
-        """An image, drawn by hand as a box, with its diagonals if there is room."""
+        """An image, drawn by hand as a box, with its diagonals if it is large enough."""
         part = self.add("Image", parent)
         outline = rectangle(*box, radius=self.round if radius is None else radius)
         x1, y1, x2, y2 = box
@@ -111,7 +111,7 @@ _SIGNS: dict[str, Array] = {
 
 
 def _sign(name: str, x: float, y: float, radius: float) -> Array:
-    """One of the signs at a place and size, `(n, 2)`."""
+    """One of the signs at a position and size, `(n, 2)`."""
     return _SIGNS[name] * radius + (x, y)
 
 
@@ -131,10 +131,10 @@ def build_screen(rng: np.random.Generator) -> Scene:
     y = top + gap
     while bottom - y > 0.14:
         section = _SECTIONS[int(rng.integers(len(_SECTIONS)))]
-        room = bottom - gap - y
-        height = min(room, float(rng.uniform(0.16, 0.46)))
-        if room - height < 0.16:
-            height = room
+        space = bottom - gap - y
+        height = min(space, float(rng.uniform(0.16, 0.46)))
+        if space - height < 0.16:
+            height = space
         section(page, (margin, y, 1 - margin, y + height))
         y += height + gap
     if rng.random() < 0.25:
@@ -187,7 +187,7 @@ def _navigation(page: _Page) -> float:
 
 
 def _list(page: _Page, box: Box) -> None:
-    """Rows alike: picture or sign at one side, one or two lines of text, maybe a switch."""
+    """Rows alike: image or sign at one side, one or two lines of text, maybe a switch."""
     rng, (x1, y1, x2, y2) = page.rng, box
     rows = max(1, min(int((y2 - y1) / 0.085), int(rng.integers(2, 6))))
     lead, tail = str(rng.choice(["none", "icon", "image", "avatar"])), str(rng.choice(["none", "switch", "icon"]))
@@ -221,7 +221,7 @@ def _list(page: _Page, box: Box) -> None:
 
 
 def _cards(page: _Page, box: Box) -> None:
-    """A row of cards, each with a picture and a line of text."""
+    """A row of cards, each with an image and a line of text."""
     rng, (x1, y1, x2, y2) = page.rng, box
     columns = int(rng.integers(1, 4)) if y2 - y1 < 0.3 else int(rng.integers(2, 4))
     share, captioned = float(rng.uniform(0.5, 0.75)), rng.random() < 0.75
@@ -237,7 +237,7 @@ def _cards(page: _Page, box: Box) -> None:
 
 
 def _hero(page: _Page, box: Box) -> None:
-    """One wide picture, maybe with a line of text and a button on it."""
+    """One wide image, maybe with a line of text and a button on it."""
     rng, (x1, y1, x2, y2) = page.rng, box
     image = page.picture((0.0 if rng.random() < 0.5 else x1, y1, 1.0 if rng.random() < 0.5 else x2, y2), 0)
     if rng.random() < 0.5:
@@ -269,7 +269,7 @@ def _form(page: _Page, box: Box) -> None:
 
 
 def _paragraph(page: _Page, box: Box) -> None:
-    """A heading and lines of text, maybe beside a picture."""
+    """A heading and lines of text, maybe beside an image."""
     rng, (x1, y1, x2, y2) = page.rng, box
     if rng.random() < 0.5:
         width = float(rng.uniform(0.2, 0.42))

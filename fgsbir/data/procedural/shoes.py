@@ -12,7 +12,7 @@ SPAN = 8  # points of a spline between two of its knots
 class _Upper:
     """Coordinates on the upper: `at(t, s)` with t from heel to toe and s from the sole (0) to the rim (1).
 
-    The same t is the same place on every shoe: 0 heel, 0.12 top of the heel, 0.5 front of the collar, 0.8
+    The same t is the same point of every shoe: 0 heel, 0.12 top of the heel, 0.5 front of the collar, 0.8
     begin of the toe box, 1 tip.
 
     Args:
@@ -37,7 +37,7 @@ class _Upper:
         return low + s[:, None] * (high - low)
 
     def patch(self, corners: list[tuple[float, float]]) -> Array:
-        """Polygon `(n, 2)` whose edges run straight in (t, s) and follow the upper's curves on the picture."""
+        """Polygon `(n, 2)` whose edges run straight in (t, s) and follow the upper's curves in the image."""
         path = resampled(closed(np.array(corners)), 0.02)[:-1]
         return self.at(path[:, 0], path[:, 1])
 
@@ -49,7 +49,7 @@ class _Upper:
         return rim + depth[:, None] * np.column_stack([along[:, 1], -along[:, 0]])
 
     def band(self, t1: float, t2: float, depth: float) -> Array:
-        """Polygon `(n, 2)` along the rim between two places."""
+        """Polygon `(n, 2)` along the rim between two values of t."""
         t = np.linspace(t1, t2, 14)
         return np.concatenate([self.inward(t, np.zeros(14)), self.inward(t, np.full(14, depth))[::-1]])
 

@@ -11,7 +11,7 @@ from fgsbir.data.procedural.parts import Array, Scene, Shape, closed, resampled
 
 
 def view(yaw: float, pitch: float) -> Array:
-    """Rotation `(3, 3)` from the room (x right, y back, z up; metres) to the viewer (x right, y down, z away).
+    """Rotation `(3, 3)` from the world (x right, y back, z up; metres) to the viewer (x right, y down, z away).
 
     Args:
         yaw: turn of the object about its vertical axis, degrees.
@@ -24,7 +24,7 @@ def view(yaw: float, pitch: float) -> Array:
 
 
 class Workshop:
-    """Adds solids to a scene, given in room coordinates and turned to the viewer.
+    """Adds solids to a scene, given in world coordinates and turned to the viewer.
 
     Args:
         scene: receives the shapes.

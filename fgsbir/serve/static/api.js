@@ -1,13 +1,13 @@
-// Talking to the server. Addresses are relative, so that the page may stand below any path of a proxy.
+// Requests to the server. URLs are relative, so the page works below any path of a proxy.
 
 export class Refused extends Error {
   constructor(message, retryAfter = null) {
     super(message);
-    this.retryAfter = retryAfter; // seconds, if the server is only busy
+    this.retryAfter = retryAfter; // seconds to wait, if the server is busy
   }
 }
 
-// The JSON of an answer; throws `Refused` with a message for people.
+// The JSON of an answer; throws `Refused` with a human-readable message.
 export async function ask(path, options) {
   let answer;
   try {
@@ -26,7 +26,7 @@ export function post(path, body) {
   return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
-// Asks again, as often as the server is busy, while `wanted()` holds; null once it does not.
+// Repeats a request while the server is busy and `wanted()` holds; null if it is not wanted any more.
 export async function patiently(request, wanted, onBusy) {
   while (wanted()) {
     try {

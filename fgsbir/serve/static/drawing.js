@@ -1,4 +1,4 @@
-// The strokes of a drawing and their history. A stroke is a list of points [x, y] in [0, 1] of the paper.
+// The strokes of a sketch and their history. A stroke is a list of points [x, y] in [0, 1] of the canvas.
 
 export class Drawing extends EventTarget {
   #states = [[]];
@@ -26,7 +26,7 @@ export class Drawing extends EventTarget {
   }
 }
 
-// The last stroke that is nearer to a point than `reach`, or -1.
+// Index of the last stroke that is nearer to a point than `reach`, or -1.
 export function strokeAt(strokes, [x, y], reach) {
   return strokes.findLastIndex((stroke) =>
     stroke.some((end, i) => distance([x, y], stroke[Math.max(0, i - 1)], end) < reach));

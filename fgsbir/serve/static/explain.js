@@ -1,7 +1,7 @@
-// The dialog that shows how a drawing and a photo met: which strokes attended to which regions, and what fused when.
+// The dialog that explains a pair: attention between strokes and regions, and the order of fusions.
 import { patiently, post, short, thumbnail } from "./api.js";
 
-const GAP = 112; // from the drawing's frame to the photo's; both are 100 x 100
+const GAP = 112; // offset of the photo's frame from the sketch's; both are 100 x 100
 const PACE = 1100; // milliseconds a step
 const NARROW = matchMedia("(max-width: 34rem)");
 
@@ -18,7 +18,7 @@ const html = (name, attributes = {}, ...children) => {
   return element;
 };
 
-// Steps of the golden angle keep neighbours apart.
+// Steps of the golden angle give neighbours distinct hues.
 const colour = (leaf) => `hsl(${Math.round((leaf * 137.5) % 360)} 70% ${[40, 46][leaf % 2]}%)`;
 
 // The leaves below every node of a binary tree.
@@ -28,13 +28,13 @@ function members(leaves, merges) {
   return found;
 }
 
-// One side of a pair: the nodes of its tree, their names and their middles.
+// One side of a pair: the nodes of its tree, their names and centres.
 class Side {
-  constructor(word, boxes, merges, whole) {
-    this.word = word;
+  constructor(noun, boxes, merges, whole) {
+    this.noun = noun;
     this.boxes = boxes;
     this.merges = merges;
-    this.whole = whole; // the leaf that is the whole picture, or -1
+    this.whole = whole; // the leaf that is the whole image, or -1
     this.members = members(boxes.length, merges);
   }
 
@@ -45,8 +45,8 @@ class Side {
     if (leaves.length === this.boxes.length && leaves.length > 1) return "everything";
     const parts = leaves.filter((leaf) => leaf !== this.whole).map((leaf) => leaf + 1);
     const text = parts.length > 5 ? `${parts.slice(0, 4).join(" + ")} + ${parts.length - 4} more` : parts.join(" + ");
-    if (!text) return `the whole ${this.word === "stroke" ? "drawing" : "photo"}`;
-    return `${this.word} ${text}${parts.length < leaves.length ? " + whole" : ""}`;
+    if (!text) return `the whole ${this.noun === "stroke" ? "drawing" : "photo"}`;
+    return `${this.noun} ${text}${parts.length < leaves.length ? " + whole" : ""}`;
   }
 
   middle(node) {
@@ -102,7 +102,7 @@ export class Pair {
     this.dialog.showModal();
     const isWanted = () => this.#asked === asked;
     try {
-      const busy = () => isWanted() && (this.part("status").textContent = "The server is busy; asking again…");
+      const busy = () => isWanted() && (this.part("status").textContent = "The server is busy; trying again…");
       const answer = await patiently(() => post("explain", { strokes, photo }), isWanted, busy);
       if (!answer || !isWanted()) return;
       this.part("status").textContent = "";
@@ -125,9 +125,9 @@ export class Pair {
         (explanation?.photo_boxes ?? []).findIndex(isWhole)),
       levels: has ? withEnd(explanation) : [{ sketch_nodes: [...strokes.keys()], photo_nodes: [] }],
     };
-    if (!has) this.part("status").textContent = "This system compares whole pictures: there is no hierarchy to show.";
+    if (!has) this.part("status").textContent = "This system does not fuse nodes, so there is no hierarchy to show.";
     this.part("body").hidden = false;
-    for (const name of ["steps", "said"]) this.part(name).hidden = !has;
+    for (const name of ["steps", "caption"]) this.part(name).hidden = !has;
     this.dialog.querySelector(".pair-lists").hidden = !has;
     this.part("slider").max = this.#view.levels.length - 1;
     this.part("order").replaceChildren(...(has ? this.#view.levels.slice(0, -1).map((_, i) => this.#fusion(i)) : []));
@@ -141,18 +141,18 @@ export class Pair {
     return html("li", {}, button);
   }
 
-  // "strokes 1 and 3 + 4", if the side fuses two nodes at the end of a step.
+  // For example "strokes 1 and 3 + 4"; empty if the side fuses nothing in this step.
   #fusedAt(step, name) {
     const side = this.#view[name];
     const pair = this.#next(step, name);
     if (!pair.length) return "";
     const names = pair.map((node) => side.name(node));
-    if (names.some((name) => !name.startsWith(side.word))) return names.join(" and ");
-    const [a, b] = names.map((name) => name.slice(side.word.length + 1));
-    return `${side.word}s ${a} and ${b}`;
+    if (names.some((name) => !name.startsWith(side.noun))) return names.join(" and ");
+    const [a, b] = names.map((name) => name.slice(side.noun.length + 1));
+    return `${side.noun}s ${a} and ${b}`;
   }
 
-  // The nodes of a step that the one after it lacks.
+  // The nodes of a step that are fused in it: those that the next step lacks.
   #next(step, name) {
     const { levels } = this.#view;
     const later = levels[step + 1]?.[`${name}_nodes`];
@@ -191,8 +191,8 @@ export class Pair {
     this.part("slider").setAttribute("aria-valuetext", `after ${this.#step} of ${levels.length - 1} fusions`);
     if (has) {
       const fused = [this.#fusedAt(this.#step, "sketch"), this.#fusedAt(this.#step, "photo")].filter(Boolean);
-      this.part("said").textContent = last ? "All strokes and all regions have become one node each; their distance ranks the photo."
-        : `Next fuse ${fused.join(", and ")}.`;
+      this.part("caption").textContent = last ? "All strokes are fused into one node, and all regions into another; the distance between the two ranks the photo."
+        : `Next fusion: ${fused.join(", and ")}.`;
     }
     [...this.part("order").children].forEach((item, i) => {
       if (i === this.#step) {
@@ -220,7 +220,7 @@ export class Pair {
   #tabulate() {
     const { sketch, photo } = this.#view;
     const meetings = this.#meetings();
-    this.part("meets").hidden = !meetings.length;
+    this.part("attention").hidden = !meetings.length;
     if (!meetings.length) return;
     const swatch = (side, node) => {
       const mark = html("span", { class: "swatch" });
@@ -236,7 +236,7 @@ export class Pair {
       row.dataset.node = node;
       return row;
     });
-    const head = html("tr", {}, ...["Drawing", "attends most to", "by"].map((text) => html("th", { scope: "col" }, text)));
+    const head = html("tr", {}, ...["Sketch", "attends most to", "weight"].map((text) => html("th", { scope: "col" }, text)));
     this.part("table").replaceChildren(html("table", {}, html("thead", {}, head), html("tbody", {}, ...rows)));
   }
 
@@ -303,12 +303,12 @@ export class Pair {
       return link;
     });
 
-    const captions = ["Your drawing", "The photo"].map((text, i) => make("text", { class: "caption", x: i * dx, y: -2 + i * dy }, text));
-    const picture = make("image", { width: 100, height: 100, href: thumbnail(this.#photo), preserveAspectRatio: "xMidYMid meet", opacity: has ? 0.6 : 1 });
-    const said = has ? `${level.sketch_nodes.length} nodes of the drawing beside ${level.photo_nodes.length} of the photo` : "The drawing beside the photo";
+    const captions = ["Your sketch", "The photo"].map((text, i) => make("text", { class: "caption", x: i * dx, y: -2 + i * dy }, text));
+    const image = make("image", { width: 100, height: 100, href: thumbnail(this.#photo), preserveAspectRatio: "xMidYMid meet", opacity: has ? 0.6 : 1 });
+    const label = has ? `${level.sketch_nodes.length} nodes of the sketch beside ${level.photo_nodes.length} of the photo` : "The sketch beside the photo";
     const view = `-1 -7 ${102 + dx} ${108 + dy}`;
-    this.part("picture").replaceChildren(make("svg", { viewBox: view, role: "img", "aria-label": said },
-      ...captions, paper(), ...ink, make("g", { transform: `translate(${dx} ${dy})` }, paper(), picture, ...regions), ...links, ...marks));
+    this.part("image").replaceChildren(make("svg", { viewBox: view, role: "img", "aria-label": label },
+      ...captions, paper(), ...ink, make("g", { transform: `translate(${dx} ${dy})` }, paper(), image, ...regions), ...links, ...marks));
   }
 }
 
@@ -323,7 +323,7 @@ function bounds(stroke) {
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 }
 
-// The levels, and behind them what is left when all is fused.
+// The levels, followed by the nodes that remain after the last fusion.
 function withEnd({ levels, sketch_merges, photo_merges }) {
   const end = { sketch_nodes: left(levels.at(-1).sketch_nodes, sketch_merges, levels[0].sketch_nodes.length),
     photo_nodes: left(levels.at(-1).photo_nodes, photo_merges, levels[0].photo_nodes.length) };

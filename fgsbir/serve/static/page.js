@@ -1,4 +1,4 @@
-// Puts the page together.
+// Connects the parts of the page.
 import { ask, patiently } from "./api.js";
 import { Drawing } from "./drawing.js";
 import { Paper } from "./paper.js";
@@ -6,7 +6,7 @@ import { Pair } from "./explain.js";
 import { Finder, Results } from "./results.js";
 
 const TOP = 12; // photos shown
-const PAUSE = 450; // milliseconds between strokes of a replay, at least
+const PAUSE = 450; // least milliseconds between strokes of a replay
 const $ = (id) => document.getElementById(id);
 
 const info = { photos: 0, formats: {} };
@@ -20,18 +20,18 @@ let replaying = null;
 const shown = () => Math.min(paper.shown, drawing.strokes.length);
 const counted = (n, word) => (n === 1 ? `1 ${word}` : `${n || "no"} ${word}s`);
 
-// Tells the screen and its readers where things stand.
+// Shows the state of the search, also to screen readers.
 function show(state) {
   const found = state.kind === "found";
   const photos = info.photos.toLocaleString("en");
-  const said = {
+  const texts = {
     empty: "",
     loading: "Searching…",
-    busy: "The server is busy; asking again…",
+    busy: "The server is busy; trying again…",
     failed: "",
-    found: found && `${state.hits.length} of ${photos} photos, in ${Math.round(state.took)} ms`,
+    found: found && `${state.hits.length} of ${photos} photos in ${Math.round(state.took)} ms`,
   };
-  $("status").textContent = said[state.kind];
+  $("status").textContent = texts[state.kind];
   $("nothing").hidden = state.kind !== "empty";
   $("results").hidden = state.kind === "empty";
   $("results").classList.toggle("stale", !found);
@@ -48,8 +48,8 @@ function show(state) {
   $("time").textContent = "On the server: " + parts.map(([name, ms]) => `${name} ${ms.toFixed(ms < 10 ? 1 : 0)}`).join(" · ") + " ms";
 }
 
-// Trouble that is not the search's: a file that cannot be read.
-function complain(message) {
+// Shows an error that is not the search's, such as a file that cannot be read.
+function showError(message) {
   $("trouble").hidden = false;
   $("again").hidden = true;
   $("trouble").firstElementChild.textContent = message;
@@ -104,17 +104,17 @@ function setMode(erasing) {
 async function load(file) {
   const suffix = /\.\w+$/.exec(file.name.toLowerCase())?.[0].replace(".jpeg", ".jpg");
   const media = info.formats[suffix];
-  if (!media) return complain(`“${file.name}” is not of a kind that is read: ${Object.keys(info.formats).join(" ")}.`);
+  if (!media) return showError(`“${file.name}” has an unsupported format; use ${Object.keys(info.formats).join(" ")}.`);
   $("trouble").hidden = true;
   $("status").textContent = `Reading ${file.name}…`;
   try {
     const read = () => ask("sketch", { method: "POST", headers: { "Content-Type": media }, body: file });
-    const { strokes } = await patiently(read, () => true, () => ($("status").textContent = "The server is busy; asking again…"));
+    const { strokes } = await patiently(read, () => true, () => ($("status").textContent = "The server is busy; trying again…"));
     drawing.replace(strokes);
     $("paper").focus();
   } catch (error) {
     $("status").textContent = "";
-    complain(`“${file.name}”: ${error.message}`);
+    showError(`“${file.name}”: ${error.message}`);
   }
 }
 
@@ -146,7 +146,7 @@ addEventListener("keydown", (event) => {
   if (pair.isOpen || event.altKey) return;
   const act = withControl
     ? { z: () => (event.shiftKey ? drawing.redo() : drawing.undo()), y: () => drawing.redo() }[key]
-    : $("draw").contains(document.activeElement) && // bare letters work only beside the paper
+    : $("draw").contains(document.activeElement) && // plain letters work only inside the drawing section
       { p: () => setMode(false), e: () => setMode(true), x: () => drawing.clear(), o: () => $("file").click(), r: replay }[key];
   if (!act || paper.busy) return;
   event.preventDefault();
@@ -171,9 +171,9 @@ addEventListener("drop", (event) => {
 
 try {
   Object.assign(info, await ask("info"));
-  $("about").textContent = `${info.photos.toLocaleString("en")} photos. Every stroke searches them anew.`;
+  $("about").textContent = `${info.photos.toLocaleString("en")} photos. Every stroke starts a new search.`;
   $("file").accept = Object.keys(info.formats).join();
 } catch (error) {
-  complain(error.message);
+  showError(error.message);
 }
 refresh();

@@ -1,20 +1,20 @@
-// The canvas: records strokes by mouse, pen, touch and keyboard, and shows them.
+// The canvas: records strokes from mouse, pen, touch and keyboard, and draws them.
 import { strokeAt } from "./drawing.js";
 
-const STEP = 1 / 64; // of the paper, by an arrow key
-const CLOSE = 1 / 800; // a point nearer than this to the last one says nothing new
-const WIDTH = 2 / 256; // of a line, as a system sees it
-const REACH = { mouse: 10, pen: 12, touch: 22 }; // pixels around a stroke that still mean it
+const STEP = 1 / 64; // an arrow key moves the pen by this share of the canvas
+const CLOSE = 1 / 800; // points nearer than this to the last one are dropped
+const WIDTH = 2 / 256; // of a line, as systems draw it
+const REACH = { mouse: 10, pen: 12, touch: 22 }; // pixels around a stroke in which it is hit
 
 const round = (value) => Math.round(Math.min(1, Math.max(0, value)) * 1e4) / 1e4;
 
 export class Paper {
   erasing = false;
-  shown = Infinity; // strokes that are searched for; the later ones are faint
-  #pointer = null; // the one that draws
+  shown = Infinity; // number of strokes searched for; later ones are faint
+  #pointer = null; // id of the pointer that draws
   #stroke = null;
-  #marked = -1; // the stroke that would be erased
-  #pen = null; // {x, y, down} of the keyboard
+  #marked = -1; // index of the stroke that would be erased
+  #pen = null; // {x, y} of the keyboard's pen
 
   constructor(canvas, drawing) {
     this.canvas = canvas;
@@ -33,7 +33,7 @@ export class Paper {
     new ResizeObserver(() => this.paint()).observe(canvas);
   }
 
-  // Whether a stroke is being drawn.
+  // True while a stroke is being drawn.
   get busy() { return this.#stroke !== null; }
 
   setErasing(erasing) {
@@ -134,7 +134,7 @@ export class Paper {
   }
 
   #blur() {
-    if (this.#stroke && this.#pointer === null) this.#finish(); // of the keyboard
+    if (this.#stroke && this.#pointer === null) this.#finish(); // a stroke of the keyboard
     this.#pen = null;
     this.paint();
   }

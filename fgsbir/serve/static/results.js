@@ -1,12 +1,12 @@
-// Searching while somebody draws, and the list of what is found.
+// Search while the user draws, and the list of results.
 import { patiently, post, short, thumbnail } from "./api.js";
 
-const KEPT = 300; // answers, so that undo and replay need not ask again
+const CACHED = 300; // answers, for undo and replay
 
-// Asks for one drawing at a time, always the newest; answers to older ones are kept but not shown.
+// Searches for one sketch at a time, always the newest; answers to older ones are cached but not shown.
 export class Finder {
   #answers = new Map();
-  #names = new WeakMap(); // of strokes, which never change
+  #names = new WeakMap(); // a number for each stroke; strokes are immutable
   #named = 0;
   #wanted = null;
   #running = false;
@@ -54,7 +54,7 @@ export class Finder {
 
   #keep(key, answer) {
     this.#answers.set(key, answer);
-    if (this.#answers.size > KEPT) this.#answers.delete(this.#answers.keys().next().value);
+    if (this.#answers.size > CACHED) this.#answers.delete(this.#answers.keys().next().value);
   }
 
   #name(stroke) {
@@ -63,7 +63,7 @@ export class Finder {
   }
 }
 
-// Shows hits as buttons; a photo that stays keeps its element, and the focus its place.
+// Shows hits as buttons. A photo found again keeps its element, and the focus keeps its position in the list.
 export class Results {
   #items = new Map();
 

@@ -41,7 +41,7 @@ SKETCH_SUFFIXES = (".svg", ".ndjson", ".json", ".npy", *RASTER_SUFFIXES)
 
 
 def read_sketch(path: str | Path) -> VectorSketch:
-    """One sketch from a file: SVG, QuickDraw, stroke-3 or stroke-5, or a picture; see `parse_sketch`.
+    """One sketch from a file: SVG, QuickDraw, stroke-3 or stroke-5, or an image; see `parse_sketch`.
 
     Raises:
         InputError: if the suffix is none of `SKETCH_SUFFIXES`, or the file cannot be read.
@@ -57,10 +57,10 @@ def parse_sketch(content: bytes, suffix: str, where: object, max_pixels: int = M
     """One sketch from the content of a file.
 
     Args:
-        content: SVG, QuickDraw's `.ndjson` of one drawing or `.json`, stroke-3 or stroke-5 `.npy`, or a picture.
-        suffix: which of them it is, in lower case.
-        where: what errors name.
-        max_pixels: of a picture.
+        content: SVG, QuickDraw's `.ndjson` of one drawing or `.json`, stroke-3 or stroke-5 `.npy`, or an image.
+        suffix: suffix of the format, in lower case.
+        where: name of the file in errors.
+        max_pixels: largest number of pixels of an image.
 
     Raises:
         InputError: if the suffix is none of `SKETCH_SUFFIXES`, an `.ndjson` does not hold exactly one

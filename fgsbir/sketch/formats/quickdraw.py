@@ -31,11 +31,11 @@ def parse_quickdraw(content: bytes, where: object) -> list[tuple[str, VectorSket
     drawings = []
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
-            place = f"{where} line {number}"
-            record = _record(line, place)
+            at = f"{where} line {number}"
+            record = _record(line, at)
             if "key_id" not in record:
-                raise InputError(place, "no 'key_id'", "repair or remove the line")
-            drawings.append((str(record["key_id"]), _drawing(record, place)))
+                raise InputError(at, "no 'key_id'", "repair or remove the line")
+            drawings.append((str(record["key_id"]), _drawing(record, at)))
     return drawings
 
 

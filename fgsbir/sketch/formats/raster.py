@@ -1,4 +1,4 @@
-"""Drawings that are pictures: scans, photos of paper, and exports of a drawing program."""
+"""Sketches that are images: scans, photos of paper, and exports of a drawing program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_raster(path: str | Path, max_strokes: int = 16) -> VectorSketch:
         max_strokes: strokes at most.
 
     Raises:
-        InputError: if the file is missing, no picture, absurdly large, too small or blank.
+        InputError: if the file is missing, no image, absurdly large, too small or blank.
     """
     try:
         content = Path(path).read_bytes()
@@ -39,13 +39,13 @@ def read_raster(path: str | Path, max_strokes: int = 16) -> VectorSketch:
 def parse_raster(content: bytes, where: object, max_strokes: int = 16, max_pixels: int = MOST_PIXELS) -> VectorSketch:
     """`read_raster` of the content of a file; errors name `where`.
 
-    A picture of more than `max_pixels` is refused by its header, before anything is decoded.
+    An image of more than `max_pixels` is refused by its header, before anything is decoded.
     """
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             if image.width * image.height > max_pixels:
                 problem = f"it has {image.width} x {image.height} pixels"
-                raise InputError(where, problem, f"give a picture of at most {max_pixels / 1e6:.0f} million pixels")
+                raise InputError(where, problem, f"give an image of at most {max_pixels / 1e6:.0f} million pixels")
             raster = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
     except UnidentifiedImageError:
         raise InputError(where, "not a readable image (neither PNG nor JPEG)", "replace the file") from None

@@ -28,7 +28,7 @@ def from_stroke3(array: npt.ArrayLike, where: object = "stroke-3 array") -> Vect
 
     Args:
         array: the rows.
-        where: what an error message names.
+        where: name of the file in errors.
 
     Raises:
         InputError: if the array does not fit this description.
@@ -46,7 +46,7 @@ def from_stroke5(array: npt.ArrayLike, where: object = "stroke-5 array") -> Vect
 
     Args:
         array: the rows.
-        where: what an error message names.
+        where: name of the file in errors.
 
     Raises:
         InputError: if the array does not fit this description.

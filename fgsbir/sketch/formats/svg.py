@@ -62,10 +62,10 @@ def write_svg(sketch: VectorSketch, path: str | Path, size: int = 256, width: fl
     """Writes a sketch as an SVG file, one polyline a stroke; `read_svg` gives it back.
 
     Args:
-        sketch: the drawing.
-        path: the file.
-        size: side of the picture in pixels.
-        width: line width in pixels.
+        sketch: sketch to write.
+        path: file to write.
+        size: side of the image, in pixels.
+        width: line width, in pixels.
 
     Raises:
         InputError: if the file cannot be written.

@@ -1,4 +1,4 @@
-"""The reader of QMUL-Chair-V1."""
+"""QMUL-Chair-V1."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import fgsbir.data.datasets.chair_v1
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.datasets import ChairV1
-from fgsbir.data.datasets.chair_v1 import ANNOTATION, load_chair_v1
+from fgsbir.data.datasets.chair_v1 import ANNOTATION
 from fgsbir.data.splits import read_list, unit_hash
 from fgsbir.errors import InputError
 from fgsbir.losses import JudgedTripletLoss
@@ -53,7 +53,7 @@ def write(folder: Path, **changes: object) -> Path:
 
 
 def test_pairs_splits_and_strokes(tmp_path: Path) -> None:
-    data = load_chair_v1(write(tmp_path))
+    data = ChairV1(write(tmp_path)).load()
     assert data.name == "chair_v1"
     expected = {"1": "train", "2": "train", VAL[0]: "val", "4": "train", "201": "test", "202": "test", "203": "test"}
     assert {photo.id: photo.split for photo in data.photos.values()} == expected
@@ -64,7 +64,7 @@ def test_pairs_splits_and_strokes(tmp_path: Path) -> None:
 
 
 def test_the_majority_judges(tmp_path: Path) -> None:
-    data = load_chair_v1(write(tmp_path))
+    data = ChairV1(write(tmp_path)).load()
     near = {id_: set(pairs) for id_, pairs in data.judgements.items() if pairs}
     assert near == {"1": {("1", "2"), ("4", VAL[0]), ("1", "4")}, "202": {("202", "203")}}  # a draw counts for nobody
 
@@ -79,18 +79,18 @@ def test_it_is_found_in_the_usual_places(tmp_path: Path, folder: str, monkeypatc
 
 def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"{ANNOTATION}.*FGSBIR_DATA"):
-        load_chair_v1(tmp_path / "nowhere")
+        ChairV1(tmp_path / "nowhere").load()
     folder = write(tmp_path)
     Image.new("RGBA", (64, 64)).save(folder / "train" / "sketches" / "4.png")
     with pytest.raises(InputError, match=r"4\.png: no line stands out"):
-        load_chair_v1(folder)
+        ChairV1(folder).load()
     (folder / "train" / "sketches" / "2.png").unlink()
     (folder / "test" / "images" / "202.jpg").unlink()
-    with pytest.raises(InputError, match=r"2 of 14 pictures are missing, first 'test/images/202\.jpg'"):
-        load_chair_v1(folder)
+    with pytest.raises(InputError, match=r"2 of 14 images are missing, first 'test/images/202\.jpg'"):
+        ChairV1(folder).load()
     (folder / ANNOTATION).write_text("{")
     with pytest.raises(InputError, match=rf"{ANNOTATION}: not the annotation"):
-        load_chair_v1(folder)
+        ChairV1(folder).load()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
 )
 def test_a_bad_annotation_is_refused(tmp_path: Path, changes: dict[str, object], problem: str) -> None:
     with pytest.raises(InputError, match=rf"{ANNOTATION}: .*{problem}"):
-        load_chair_v1(write(tmp_path, **changes))
+        ChairV1(write(tmp_path, **changes)).load()
 
 
 def test_no_strokes_are_no_setting() -> None:
@@ -145,7 +145,7 @@ def test_real_chair_v1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         fgsbir.data.datasets.chair_v1, "read_raster", lambda path, max_strokes: drawn[0]
     )  # all take ten seconds
-    data = load_chair_v1(root)
+    data = ChairV1(root).load()
     assert [len(data.split_sketches(split)) for split in ("train", "val", "test")] == [180, 20, 97]
     assert [len(data.split_photos(split)) for split in ("train", "val", "test")] == [180, 20, 97]
     assert all(len(pairs) == 45 for pairs in data.judgements.values())  # ten photos, each with each

@@ -13,7 +13,7 @@ import fgsbir.data.datasets.swire
 from fgsbir.cli import main
 from fgsbir.data.dataset import PairDataset, Rendering
 from fgsbir.data.datasets import Swire
-from fgsbir.data.datasets.swire import load_swire, read_drawing, write_swire
+from fgsbir.data.datasets.swire import read_drawing, write_swire
 from fgsbir.data.procedural import generate
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.splits import unit_hash
@@ -126,12 +126,12 @@ def test_swire(tmp_path: Path) -> None:
     (root / "sketches" / ".DS_Store").touch()
     (root / "screens" / "5.jpg").rename(root / "screens" / "5.png")
     (root / "screens" / "99.jpg").touch()  # RICO has more screens than were drawn
-    data = load_swire(tmp_path)
+    data = Swire(tmp_path).load()
     assert [s.id for s in data.sketches] == ["5_1", "5_4", "30_1", "30_2", "111_3"]
     assert [s.photo_id for s in data.sketches] == ["5", "5", "30", "30", "111"]
     assert list(data.photos) == ["5", "30", "111"]
     assert data.photos["30"].read().shape == (160, 90, 3)
-    assert split_of(load_swire(root)) == split_of(data)
+    assert split_of(Swire(root).load()) == split_of(data)
     assert ViewHierarchy(tmp_path).regions(list(data.photos.values()))["5"].tolist() == [
         [0, 0, 1, 1],
         [0, 0, 1, pytest.approx(280 / 2560)],
@@ -165,7 +165,7 @@ def screens(data: PairedData, split: str) -> set[str]:
 
 @pytest.mark.usefixtures("quick")
 def test_whole_screens_are_held_out(tmp_path: Path) -> None:
-    data = load_swire(empty(tmp_path))
+    data = Swire(empty(tmp_path)).load()
     ranked = sorted(SCREENS, key=unit_hash)
     assert screens(data, "test") == set(ranked[:3])  # 24 / 8
     assert screens(data, "val") == set(ranked[3:5])  # 21 / 10
@@ -176,7 +176,7 @@ def test_whole_screens_are_held_out(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_by_designer_screens_recur(tmp_path: Path) -> None:
-    data = load_swire(empty(tmp_path), by="designer")
+    data = Swire(empty(tmp_path), by="designer").load()
     assert {s.id for s in data.split_sketches("test")} == {f"{screen}_4" for screen in SCREENS[:3]}
     assert len(data.sketches) == len(NAMES)
     assert screens(data, "test") == set(SCREENS[:3]) <= screens(data, "train")
@@ -188,7 +188,7 @@ def test_by_designer_screens_recur(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_by_both_neither_recurs(tmp_path: Path) -> None:
-    data = load_swire(empty(tmp_path), by="both")
+    data = Swire(empty(tmp_path), by="both").load()
     assert {s.id for s in data.split_sketches("test")} == {f"{screen}_4" for screen in SCREENS[:3]}
     assert len(data.sketches) == len(NAMES) - 6
     assert screens(data, "train") | screens(data, "val") == set(SCREENS[3:])
@@ -223,7 +223,7 @@ def test_a_photo_may_be_in_two_splits_only_where_it_is_said() -> None:
 )
 def test_splits_that_cannot_be_made_are_explained(tmp_path: Path, names: list[str], by: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        load_swire(empty(tmp_path, names), by=by)  # type: ignore[arg-type]
+        Swire(empty(tmp_path, names), by=by).load()  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("quick")
@@ -232,16 +232,16 @@ def test_missing_files_are_explained(tmp_path: Path) -> None:
     for screen in ("3", "7"):
         (root / "screens" / f"{screen}.jpg").unlink()
     with pytest.raises(InputError, match=r"2 of 9 screens are missing, first '3'"):
-        load_swire(root)
+        Swire(root).load()
     with pytest.raises(InputError, match="max_regions"):
-        load_swire(root, max_regions=0)
+        Swire(root, max_regions=0).load()
     for path in (root / "sketches").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="it holds no sketches"):
-        load_swire(root)
+        Swire(root).load()
     (root / "sketches").rmdir()
     with pytest.raises(InputError, match="no folders 'sketches' and 'screens'"):
-        load_swire(root)
+        Swire(root).load()
 
 
 def test_scans_that_are_no_drawings_are_explained(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_drawings_are_traced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     def load(max_regions: int = 16) -> list[tuple[str, int]]:
         traced.clear()
-        sketches = load_swire(root, max_regions=max_regions).sketches
+        sketches = Swire(root, max_regions=max_regions).load().sketches
         for sketch in sketches:
             assert sketch.sketch == read_drawing(root / "sketches" / f"{sketch.id}.jpg", max_regions)
         return traced

@@ -1,0 +1,118 @@
+"""What is wrong with a dataset, found before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from fgsbir.data.datasets.qmul import SplitCounts
+from fgsbir.data.records import SPLITS, PairedData
+from fgsbir.errors import InputError
+from fgsbir.sketch.strokes import VectorSketch
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something to know about a dataset.
+
+    Args:
+        level: "error" stops a training, "warning" makes its scores doubtful, "note" is good to know.
+        where: the photo, sketch or split.
+        text: what is wrong with it.
+    """
+
+    level: Literal["error", "warning", "note"]
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.where}: {self.text}"
+
+
+def check(data: PairedData, expected: SplitCounts | None = None) -> list[Problem]:
+    """Opens every photo and looks at every sketch.
+
+    Args:
+        data: the dataset.
+        expected: published numbers of sketches and photos, see `fgsbir.data.datasets.qmul.EXPECTED_COUNTS`.
+
+    Returns:
+        Errors (photos that cannot be read), warnings (an empty split, equal photos or equal sketches, counts
+        that are not the published ones, ink outside the frame) and notes (photos without a sketch, strokes
+        without extent), in this order.
+    """
+    problems = _check_photos(data) + _check_sketches(data)
+    for split in SPLITS:
+        if not data.split_sketches(split):
+            problems.append(Problem("warning", split, "the split is empty"))
+    for split, (sketches, photos) in (expected or {}).items():
+        parts = ("train", "val") if split == "train" else (split,)
+        found = (sum(len(data.split_sketches(p)) for p in parts), sum(len(data.split_photos(p)) for p in parts))
+        if found != (sketches, photos):
+            text = f"{found[0]} sketches of {found[1]} photos, published are {sketches} of {photos}; "
+            problems.append(Problem("warning", " + ".join(parts), text + "scores will not compare"))
+    return sorted(problems, key=lambda p: ("error", "warning", "note").index(p.level))
+
+
+def _check_photos(data: PairedData) -> list[Problem]:
+    problems = []
+    same = defaultdict(list)
+    for photo in tqdm(data.photos.values(), "photos", unit="photo", disable=len(data.photos) <= 20):
+        try:
+            image = photo.read()
+        except InputError as error:
+            problems.append(Problem("error", f"photo {photo.id}", str(error)))
+        else:
+            same[image.shape, hashlib.sha256(image.tobytes()).digest()].append(f"{photo.id} ({photo.split})")
+    problems += _repeats("photos", same.values())
+    used = {sketch.photo_id for sketch in data.sketches}
+    if unused := [id_ for id_ in data.photos if id_ not in used]:
+        text = f"{len(unused)} have no sketch and are in no gallery: {_few(unused)}"
+        problems.append(Problem("note", "photos", text))
+    return problems
+
+
+def _check_sketches(data: PairedData) -> list[Problem]:
+    same = defaultdict(list)
+    outside, flat, flat_strokes, single = [], [], 0, []
+    for record in data.sketches:
+        sketch = record.sketch
+        same[sketch.points.tobytes(), sketch.offsets.tobytes()].append(f"{record.id} ({record.split})")
+        if (sketch.points < 0).any() or (sketch.points > 1).any():
+            outside.append(record.id)
+        if count := _flat_strokes(sketch):
+            flat.append(record.id)
+            flat_strokes += count
+        if len(sketch) == 1:
+            single.append(record.id)
+    problems = _repeats("sketches", same.values())
+    if outside:
+        text = f"{len(outside)} have ink outside the frame, which is cut off: {_few(outside)}"
+        problems.append(Problem("warning", "sketches", text))
+    if flat:
+        text = f"{flat_strokes} strokes of {len(flat)} have no width or no height; their boxes are widened: "
+        problems.append(Problem("note", "sketches", text + _few(flat)))
+    if single:
+        text = f"{len(single)} have one stroke, so no hierarchy: {_few(single)}"
+        problems.append(Problem("note", "sketches", text))
+    return problems
+
+
+def _flat_strokes(sketch: VectorSketch) -> int:
+    low = np.minimum.reduceat(sketch.points, sketch.offsets[:-1])
+    high = np.maximum.reduceat(sketch.points, sketch.offsets[:-1])
+    return int((high == low).any(1).sum())
+
+
+def _repeats(where: str, groups: Iterable[list[str]]) -> list[Problem]:
+    return [Problem("warning", where, f"equal content: {_few(ids)}") for ids in groups if len(ids) > 1]
+
+
+def _few(ids: Sequence[str], count: int = 5) -> str:
+    return ", ".join(ids[:count]) + (f" and {len(ids) - count} more" if len(ids) > count else "")

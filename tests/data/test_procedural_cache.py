@@ -1,0 +1,180 @@
+"""Generated instances: from several processes, and from disk."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fgsbir.data.procedural.cache as cache
+from fgsbir.data.procedural import Category, Instance, load_instances
+from fgsbir.data.procedural.generate import FEW, generate, make_instance
+from fgsbir.data.procedural.processes import make_in_processes
+from fgsbir.errors import InputError
+from fgsbir.files import cache_root, load_arrays, save_arrays
+
+SETTINGS = (3, 2, 11, 48)  # count, sketches a photo, seed, size
+
+
+def content(value: object) -> object:
+    """Everything in a value, types included, in a form that compares."""
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, tuple | list):
+        return (type(value), [content(item) for item in value])
+    if hasattr(value, "__dataclass_fields__"):
+        return (type(value), [content(getattr(value, field.name)) for field in fields(value)])  # type: ignore[arg-type]
+    return (type(value), value)
+
+
+def plain(category: Category, count: int, sketches_per_photo: int, seed: int, size: int) -> list[Instance]:
+    """The reference: one instance after another, in this process."""
+    return [make_instance(category, index, sketches_per_photo, seed, size) for index in range(count)]
+
+
+def kept() -> list[Path]:
+    return sorted((cache_root() / "embedded").glob("*.npz"))
+
+
+@pytest.fixture
+def generated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """The arguments of every call of `generate`."""
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(cache, "generate", lambda *args: calls.append(args) or generate(*args))
+    return calls
+
+
+@pytest.mark.parametrize("category", ["chairs", "screens"])
+@pytest.mark.parametrize("settings", [SETTINGS, (1, 1, 0, 33), (5, 3, 4, 20)])
+def test_the_cache_gives_the_same_bytes_as_the_generator(
+    category: Category, settings: tuple[int, ...], generated: list[tuple[object, ...]]
+) -> None:
+    expected = content(plain(category, *settings))
+    assert content(load_instances(category, *settings)) == expected  # generated
+    assert content(load_instances(category, *settings)) == expected  # read
+    assert generated == [(category, *settings)]
+
+
+@pytest.mark.parametrize("category", ["chairs", "shoes"])
+def test_processes_give_the_same_bytes_in_the_same_order(category: Category) -> None:
+    expected = content(plain(category, 7, 2, 5, 40))
+    for processes in (1, 3):
+        assert content(list(make_in_processes(category, 7, 2, 5, 40, processes))) == expected
+
+
+def test_many_instances_come_from_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[generate.__module__]
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    made: list[tuple[object, ...]] = []
+    monkeypatch.setattr(module, "make_in_processes", lambda *args: made.append(args) or iter(plain(*args)))
+    generate("screens", FEW, 1, 0, 24)
+    assert made == []
+    assert len(generate("screens", FEW + 1, 1, 0, 24)) == FEW + 1
+    assert made == [("screens", FEW + 1, 1, 0, 24)]
+
+
+def test_a_process_that_dies_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match=r"embedded hats: a process .* gave no answer"):
+        list(make_in_processes("hats", 4, 1, 0, 24, 2))
+    assert "KeyError: 'hats'" in capfd.readouterr().err
+
+
+def test_a_stopped_generation_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
+    instances = make_in_processes("chairs", 30, 1, 0, 24, 2)
+    next(instances)
+    assert [process.poll() for process in started] == [None, None]
+    instances.close()  # type: ignore[attr-defined]
+    assert all(process.returncode is not None for process in started)
+
+
+def test_other_settings_are_other_files(generated: list[tuple[object, ...]]) -> None:
+    for settings in ((3, 2, 11, 48), (2, 2, 11, 48), (3, 1, 11, 48), (3, 2, 12, 48), (3, 2, 11, 47)):
+        load_instances("shoes", *settings)
+    load_instances("screens", *SETTINGS)
+    assert len(generated) == len(kept()) == 6
+
+
+def test_another_generator_is_another_file(
+    generated: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    load_instances("shoes", *SETTINGS)
+    changed = tmp_path / "shoes.py"
+    changed.write_text("# another shoe")
+    monkeypatch.setattr(cache, "GENERATOR", (*cache.GENERATOR[1:], changed))
+    cache._generator.cache_clear()
+    try:
+        load_instances("shoes", *SETTINGS)
+    finally:
+        cache._generator.cache_clear()
+    assert len(generated) == len(kept()) == 2
+
+
+def test_the_generator_is_all_code_of_this_package_that_a_process_loads_and_no_torch() -> None:
+    program = (
+        "import json, sys; import fgsbir.data.procedural.worker;"
+        "print(json.dumps({n: getattr(m, '__file__', None) for n, m in list(sys.modules.items())}))"
+    )
+    loaded = json.loads(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout)
+    assert not {"torch", "torchvision", "lightning", "timm"} & set(loaded)
+    ours = {Path(file) for name, file in loaded.items() if name.startswith("fgsbir")}
+    assert set(cache.GENERATOR) <= ours
+    assert {path.name for path in ours - set(cache.GENERATOR)} == {"__init__.py", "errors.py", "files.py"}
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "flip", "text", "settings", "lacking", "short", "misfit"])
+def test_a_damaged_or_foreign_file_is_made_anew(damage: str, generated: list[tuple[object, ...]]) -> None:
+    expected = content(load_instances("chairs", *SETTINGS))
+    (path,) = kept()
+    whole = path.read_bytes()
+    arrays = load_arrays(path, *cache._NAMES)
+    if damage == "settings":
+        save_arrays(path, **{**arrays, "settings": json.dumps(["chairs", *SETTINGS, "older", "1", "2"])})
+    elif damage == "lacking":
+        save_arrays(path, **{name: array for name, array in arrays.items() if name != "points"})
+    elif damage == "short":
+        save_arrays(path, **{**arrays, "photos": arrays["photos"][:-1]})
+    elif damage == "misfit":
+        save_arrays(path, **{**arrays, "part_counts": arrays["points"], "point_counts": np.array(3)})
+    else:
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        path.write_bytes({"empty": b"", "half": whole[:middle], "flip": flipped, "text": b"no archive"}[damage])
+    assert content(load_instances("chairs", *SETTINGS)) == expected
+    assert len(generated) == 2
+    assert path.read_bytes() == whole
+    assert content(load_instances("chairs", *SETTINGS)) == expected
+    assert len(generated) == 2
+
+
+def test_two_processes_at_once_generate_once() -> None:
+    program = """
+import sys, time
+import fgsbir.data.procedural.cache as cache
+real = cache.generate
+def generate(*args):
+    print("generates", flush=True)
+    time.sleep(1)  # the other one arrives meanwhile
+    return real(*args)
+cache.generate = generate
+print(len(cache.load_instances("shoes", 3, 1, 0, 32)))
+"""
+    processes = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0].split() for process in processes]
+    assert sorted(said, key=len) == [["3"], ["generates", "3"]]
+    assert len(kept()) == 1
+    assert len(list(kept()[0].parent.iterdir())) == 2  # and the lock
+
+
+def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FGSBIR_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match="FGSBIR_CACHE"):
+        load_instances("chairs", *SETTINGS)
+    with pytest.raises(InputError, match=r"^size: 0 is too small"):
+        generate("chairs", 1, 1, 0, 0)

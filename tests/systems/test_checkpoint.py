@@ -1,0 +1,226 @@
+"""A checkpoint alone is enough to load its system."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import timm
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from tiny_systems import make, photos_of, sketches_of
+
+from fgsbir.data.datamodule import SketchPhotoDataModule
+from fgsbir.data.dataset import Rendering
+from fgsbir.data.datasets import Embedded
+from fgsbir.data.reading import Reader
+from fgsbir.errors import InputError
+from fgsbir.losses import ContrastiveLoss, TripletLoss
+from fgsbir.models.backbone import Backbone
+from fgsbir.models.stroke_transformer import StrokeTransformer
+from fgsbir.systems import SYSTEMS, BSiamese, Proposed, SketchFormerVariant, Swire, System
+from fgsbir.systems.base import Optimisation
+from fgsbir.systems.node_system import NodeSettings
+
+PLAIN = (dict, list, str, int, float, bool, type(None))
+
+
+def plain(value):
+    """Whether there is nothing but plain types in it, tuples excluded."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and plain(item) for key, item in value.items())
+    return all(map(plain, value)) if isinstance(value, list) else type(value) in PLAIN
+
+
+def saved(system, path):
+    """The file of a checkpoint with what Lightning puts there and our hook adds."""
+    content = {"state_dict": system.state_dict()}
+    system.on_save_checkpoint(content)
+    torch.save(content, path)
+    return path
+
+
+@torch.no_grad()
+def distances(system):
+    return system(sketches_of([1, 6, 3]), photos_of([7, 1, 4, 5]))
+
+
+SETTINGS = {
+    "proposed": {"global_weight": 0.5, "pyramid_dim": 4, "share_fusion": False, "loss": TripletLoss(0.4)},
+    "b_graph_hierarchy": {"clusters": (3, 2, 1), "layers": 2, "gate": "product"},
+    "layout_siamese": {"grids": (1, 3)},
+    "b_siamese": {"pool": "max", "dim": 7},
+    "swire": {"loss": ContrastiveLoss(0.3), "optimisation": Optimisation("sgd", 0.5)},
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_comes_back_from_its_file_alone(name, tmp_path):
+    system = make(name, **SETTINGS.get(name, {}))
+    path = saved(system, tmp_path / "a.ckpt")
+    assert plain(torch.load(path, weights_only=True)["system"])
+    torch.manual_seed(7)
+    for loader in (System, type(system)):
+        loaded = loader.load_from_checkpoint(str(path))
+        assert type(loaded) is type(system)
+        assert not any(module.training for module in loaded.modules())
+        assert torch.equal(distances(loaded), distances(system))
+        assert loaded.recorded == system.recorded
+        assert loaded.optimisation == system.optimisation
+        assert vars(loaded.loss).keys() == vars(system.loss).keys()
+        assert type(loaded.loss) is type(system.loss)
+
+
+def test_pretrained_weights_are_not_read_again_but_their_origin_stays(tmp_path, monkeypatch):
+    weights = tmp_path / "net.pth"
+    torch.save(
+        {
+            k: torch.rand_like(v) if v.is_floating_point() else v
+            for k, v in timm.create_model("test_efficientnet").state_dict().items()
+        },
+        weights,
+    )
+    strokes = StrokeTransformer(16, heads=2, feedforward=16, coordinates="normalised")
+    torch.save(strokes.state_dict(), tmp_path / "strokes.pth")
+    system = SketchFormerVariant(
+        Backbone("test_efficientnet", 2, weights=str(weights)),
+        StrokeTransformer(16, heads=2, feedforward=16, coordinates="normalised", weights=str(tmp_path / "strokes.pth")),
+    ).eval()
+    origins = system.weights_origin()
+    assert sorted(origin["source"] for origin in origins) == ["net.pth", "net.pth", "strokes.pth"]
+    path = saved(system, tmp_path / "a.ckpt")
+    weights.unlink()
+    (tmp_path / "strokes.pth").unlink()
+    monkeypatch.setenv("FGSBIR_WEIGHTS", str(tmp_path / "nowhere"))
+    assert str(tmp_path) not in str(torch.load(path, weights_only=True)["system"])
+    loaded = System.load_from_checkpoint(path)
+    assert loaded.weights_origin() == origins
+    assert torch.equal(distances(loaded), distances(system))
+
+
+def test_the_record_survives_copies():
+    system = make("swire")
+    for copied in (copy.deepcopy(system), copy.copy(system), pickle.loads(pickle.dumps(system))):
+        assert copied.recorded == system.recorded
+        assert copied.recorded["init_args"]["backbone"]["init_args"]["name"] == "test_efficientnet"
+        assert copied.sketch_backbone.recorded == system.photo_backbone.recorded
+
+
+def test_what_the_training_data_say_of_reading_comes_back(tmp_path):
+    system = make("b_siamese")
+    assert System.load_from_checkpoint(saved(system, tmp_path / "none.ckpt")).reader is None
+    system.reader = Reader(Rendering(image_size=48, ink="light", max_points=20), margin=0.21)
+    system.reader.regions.top_k = 3
+    loaded = System.load_from_checkpoint(saved(system, tmp_path / "a.ckpt")).reader
+    assert (loaded.rendering, loaded.margin, loaded.regions.top_k) == (system.reader.rendering, 0.21, 3)
+
+
+class Stranger(torch.nn.Module):
+    """Made by nobody we know."""
+
+
+class Odd(BSiamese):
+    """Takes an argument that is no plain type."""
+
+    def __init__(self, backbone: Backbone, stranger: torch.nn.Module) -> None:
+        super().__init__(backbone)
+        self.stranger = stranger
+
+
+def content(**changes):
+    system = make("b_siamese")
+    made = {"state_dict": system.state_dict()}
+    system.on_save_checkpoint(made)
+    return made | {"system": made["system"] | changes}
+
+
+BAD = {
+    "missing": (None, "no such file"),
+    "bytes": (b"not a checkpoint", "not a checkpoint, or damaged"),
+    "no weights": ({"epoch": 3}, "no weights in it"),
+    "no system": ({"state_dict": {}}, "does not say how its system is made"),
+    "unknown package": (lambda: content(class_path="no_such_package.System"), "no_such_package"),
+    "no system at all": (lambda: content(class_path="fgsbir.losses.TripletLoss", init_args={}), "TripletLoss"),
+    "unknown setting": (lambda: content(init_args={"backbone": None, "dimm": 3}), "not a configuration"),
+    "other weights": (lambda: content() | {"state_dict": {}}, "does not fit"),
+    "other reader": (lambda: content(reader={"rendering": {"size": 3}}), "does not fit"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_in_one_line(name, tmp_path):
+    bad, says = BAD[name]
+    path = tmp_path / "a.ckpt"
+    if isinstance(bad, bytes):
+        path.write_bytes(bad)
+    elif bad is not None:
+        torch.save(bad() if callable(bad) else bad, path)
+    with pytest.raises(InputError, match=says) as error:
+        System.load_from_checkpoint(path)
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith(str(path))
+
+
+def test_a_class_does_not_load_another(tmp_path):
+    path = saved(make("proposed"), tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=r"it holds Proposed, not B-Siamese; use Proposed\.load_from_checkpoint"):
+        BSiamese.load_from_checkpoint(path)
+
+
+def test_a_system_with_an_argument_of_no_plain_type_is_saved_but_not_described(tmp_path):
+    system = Odd(Backbone("test_efficientnet", 2), Stranger())
+    path = saved(system, tmp_path / "a.ckpt")
+    assert "system" not in torch.load(path, weights_only=True)
+    with pytest.raises(InputError, match="build the system yourself"):
+        System.load_from_checkpoint(path)
+
+
+@pytest.fixture(scope="module")
+def chairs():
+    source = Embedded(train=6, val=2, test=4, sketches_per_photo=2, size=64)
+    rendering = Rendering(image_size=48, num_regions=4, max_strokes=6)
+    return SketchPhotoDataModule(source, rendering=rendering, batch_size=4, num_workers=0)
+
+
+def quiet(**settings):
+    plain = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return Trainer(max_epochs=1, num_sanity_val_steps=0, **plain, **settings)
+
+
+def test_a_trained_system_comes_back_and_ranks_as_its_test_did(chairs, tmp_path):
+    torch.manual_seed(0)
+    nodes = NodeSettings(16, 8, region_grid=3, global_weight=0.5)
+    system = Proposed(Backbone("test_efficientnet", 2), nodes)
+    trainer = quiet(enable_checkpointing=False)
+    trainer.fit(system, chairs)
+    trainer.test(system, chairs, verbose=False)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    loaded, ranking = System.load_from_checkpoint(tmp_path / "a.ckpt"), system.test_ranking
+    photos, sketches = chairs.records.split_photos("test"), chairs.records.split_sketches("test")
+    gallery = loaded.encode(photos=photos)
+    assert gallery.names == [photo.id for photo in photos]
+    for query, sketch in enumerate(sketches):
+        for found in (loaded.rank(sketch.sketch, gallery), system.rank(sketch.sketch, photos)):
+            assert [hit.photo for hit in found] == [photos[i].id for i in ranking.top[query]]
+            np.testing.assert_allclose([hit.distance for hit in found], ranking.top_distances[query], rtol=1e-5)
+    encoded = trainer.predict(loaded, chairs)
+    assert [len(loader) for loader in encoded] == [1, 1]
+    torch.testing.assert_close(encoded[1][0].nodes, gallery.encodings.nodes)
+
+
+def test_averaged_weights_are_those_that_come_back(chairs, tmp_path):
+    torch.manual_seed(0)
+    system = BSiamese(Backbone("test_efficientnet", 2), optimisation=Optimisation(lr=0.05))
+    trainer = quiet(callbacks=[EMAWeightAveraging(decay=0.5)], default_root_dir=tmp_path)
+    trainer.fit(system, chairs)
+    (path,) = tmp_path.rglob("*.ckpt")
+    found = torch.load(path, weights_only=True)
+    loaded = BSiamese.load_from_checkpoint(path)
+    key = "embed.weight"
+    assert torch.equal(loaded.state_dict()[key], found["state_dict"][key])
+    assert not torch.equal(found["state_dict"][key], found["current_model_state"][key])
+
+
+def test_swire_has_two_origins():
+    assert len(Swire(Backbone("test_efficientnet", 2)).weights_origin()) == 2

@@ -130,11 +130,15 @@ def test_the_installed_command_resolves_a_composition(fgsbir: Callable[..., str]
 
 
 @pytest.mark.slow
-def test_the_installed_command_trains_and_tests(fgsbir: Callable[..., str], tmp_path: Path) -> None:
+def test_the_installed_command_trains_tests_reports_and_indexes(fgsbir: Callable[..., str], tmp_path: Path) -> None:
     settings = [f"--{name}={value}" for name, value in SMALLEST.items()]
     fgsbir("run", "--system", "b_siamese", "--dataset", "embedded", *settings)
     (result,) = (tmp_path / "empty" / "runs").rglob("result.json")
     assert result.parent.parent.relative_to(tmp_path / "empty") == Path("runs/embedded/b_siamese")
+    fgsbir("report", "runs", "--out", "report")  # from templates in the wheel
+    assert "B-Siamese" in (tmp_path / "empty" / "report" / "index.html").read_text("utf-8")
+    photos = fgsbir("index", "--split", "test", "--run", result.parent, "--out", "indexes/mine")
+    assert "3 photos" in photos
 
 
 @pytest.mark.slow

@@ -211,8 +211,9 @@ def _look_up(name: str, module: ast.Module, path: str) -> Source | None:
             return Source(f"{path}.{name}", node, module)
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    return find_class(f"{node.module}.{alias.name}")
+                target = f"{node.module}.{alias.name}"
+                if (alias.asname or alias.name) == name and target != f"{path}.{name}":  # a module of its package
+                    return find_class(target)
     return None
 
 

@@ -84,8 +84,10 @@ def open_run(
     import wandb
 
     folder.path.mkdir(parents=True, exist_ok=True)
-    if wandb.run is not None and wandb.run.id != folder.wandb_id():
-        wandb.finish()  # that of a training before, in this process: `init` would go on with it
+    if wandb.run is not None and wandb.run.id == folder.wandb_id():  # that of the training just before
+        return wandb.run
+    if wandb.run is not None:  # that of another training in this process, with which `init` would go on
+        wandb.finish()
     try:
         run = wandb.init(
             mode=options.resolved_mode,

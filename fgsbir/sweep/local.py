@@ -132,7 +132,8 @@ def next_run(pending: Sequence[PlannedRun], active: Sequence[PlannedRun]) -> Pla
     made = set[Path]().union(*(run.unfinished for run in active))
     for run in pending:
         needed = run.unfinished
-        if not needed & made and not any(RunFolder(path).is_locked for path in {run.folder.path, *needed}):
+        folders = {run.folder.path, run.training.path, *needed}
+        if not needed & made and not any(RunFolder(path).is_locked for path in folders):
             return run
     return None if active or not pending else pending[0]
 

@@ -317,8 +317,8 @@ from pathlib import Path
 from fgsbir.runs.folder import RunFolder
 with RunFolder(Path(sys.argv[1])).lock():
     child = os.fork()  # as a loader process is made
-    if child:
-        print(child, flush=True)
+    if not child:
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
 

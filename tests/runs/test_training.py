@@ -410,10 +410,12 @@ def test_a_logger_without_a_folder_writes_to_that_of_the_run(tmp_path, write_con
 
 def test_run_starts_from_a_checkpoint_and_tests_its_own(tmp_path, write_config):
     """`ckpt_path` is where the first stage starts; the test takes the best checkpoint of the run."""
-    first = write_config("first")
+    model = deepcopy(TINY["model"])
+    model["init_args"]["optimisation"] = {"schedule": "constant"}  # one cycle ends with its epochs
+    first = write_config("first", model=model)
     assert command("fit", "--config", first) == 0
     start = run_folder(tmp_path, "first").last_checkpoint
-    longer = write_config("second", trainer={**TINY["trainer"], "max_epochs": 4})
+    longer = write_config("second", model=model, trainer={**TINY["trainer"], "max_epochs": 4})
     assert command("run", "--config", longer, "--ckpt_path", start) == 0
     run = run_folder(tmp_path, "second")
     assert [row["epoch"] for row in run.read_metrics()] == [2, 3]

@@ -167,7 +167,7 @@ def test_a_checkpoint_with_another_trunk_is_refused(tmp_path, frozen, capsys):
     ("changes", "says"),
     [
         ({"frozen_levels": 0}, "backbone.frozen_levels: no level is frozen, nothing to cache"),
-        ({"wobble": 0.1}, "data.augmentation.wobble: 0.1 changes pictures whose features are cached"),
+        ({"wobble": 0.1}, "data.augmentation.wobble: 0.1 changes images whose features are cached"),
         ({"photo_affine": 0.5}, "data.augmentation.photo_affine: 0.5 changes"),
     ],
 )

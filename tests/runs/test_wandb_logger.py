@@ -106,13 +106,16 @@ def test_a_backbone_that_is_trained_on_the_way_has_a_wandb_run_of_its_own(tmp_pa
     model = {**PROPOSED, "init_args": {**PROPOSED["init_args"]}}
     second = write_config("second", model=model, backbone_from=str(first))
     assert main(["run", "--config", str(second)]) == 0
-    for name, parts in (("first", 1), ("second", 2)):  # a training; a training and a test
+    for name, tested in (("first", False), ("second", True)):
         run = RunFolder(next((tmp_path / "runs" / name).iterdir()))
-        folders = sorted(run.path.glob("wandb/offline-run-*"))
-        assert len(folders) == parts
-        for folder in folders:
-            (start,) = records(folder)["run"]
-            assert start["run_id"] == run.wandb_id()
+        (part,) = run.path.glob("wandb/offline-run-*")  # training and test are one part of one process
+        found = records(part)
+        assert found["run"][0]["run_id"] == run.wandb_id()
+        keys = {key for row in found["history"] for key in row["item"]}
+        assert "val/acc1" in keys
+        assert ("test/ranks.path" in keys) == tested
+        epochs = [row["item"]["epoch"] for row in found["history"] if "val/acc1" in row["item"]]
+        assert epochs == [0, 1]
 
 
 def test_a_failed_training_ends_its_wandb_run_as_failed(tmp_path, write_config, offline, monkeypatch):

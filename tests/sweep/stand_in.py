@@ -18,7 +18,7 @@ TRAINING = """
 import json, os, time
 from pathlib import Path
 
-def run(resolved):
+def run(resolved, stages=("fit", "test")):
     settings = resolved.config["model"]["init_args"]
     folder, name, seed = resolved.folder, resolved.config["experiment"].rpartition("/")[2], resolved.seed
 

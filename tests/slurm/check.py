@@ -109,7 +109,7 @@ def main(work):
     assert reference.path.name == requeued.path.name
     assert reference.read_metrics() == requeued.read_metrics()
     assert all(map(np.array_equal, reference.read_ranking(), requeued.read_ranking()))
-    say("its figures and ranking are the same")
+    say("its metrics and ranking are the same")
 
     say("one training by two tasks under srun, with gloo")
     ddp = {"trainer.devices": 2, "trainer.strategy": "ddp", "experiment": "proposed_k8", "trainer.max_epochs": 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -248,7 +249,7 @@ def _fit(resolved: ResolvedRun, ckpt_path: Path | None) -> None:
             if backbone is not None and not last.exists() and not fast:
                 load_backbone(session.system, backbone.folder)
         checkpoint = ckpt_path or (last if last.exists() else None)
-        if checkpoint is not None and checkpoint.is_file():
+        if checkpoint is not None and not checkpoint.is_dir():
             read_checkpoint(checkpoint, "delete it: the training then begins anew")
         if (wandb_run := session.open_wandb()) is not None:
             logger = WandbLogger(experiment=wandb_run, save_dir=folder.path)
@@ -281,7 +282,7 @@ def _evaluate(resolved: ResolvedRun, stage: Literal["validate", "test"], ckpt_pa
             if resolved.training is not None:
                 folder.copy_training(trained)
         checkpoint = ckpt_path or (best if best.exists() else None)
-        if checkpoint is not None and checkpoint.is_file():
+        if checkpoint is not None and not checkpoint.is_dir():
             read_checkpoint(checkpoint)
         path = checkpoint and str(checkpoint)
         if stage == "validate":
@@ -319,11 +320,24 @@ def _one_line_errors() -> Iterator[None]:
         if cause is not None:
             raise cause from None
         if isinstance(error, ArgumentError):
-            raise InputError("fgsbir", _first_problem(str(error)), "see fgsbir fit --help=all") from None
+            raise _refusal(str(error)) from None
         raise
 
 
-def _first_problem(message: str) -> str:
-    """The line of jsonargparse's message that tells what is wrong; the rest lists what else was tried."""
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
-    return lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+def _refusal(message: str) -> InputError:
+    """What jsonargparse says of a setting, in one line: which one, what it should be, and what it is.
+
+    Its message nests the settings from the outermost to the one at fault, and lists all that was tried for each.
+    """
+    fix = "see fgsbir fit --help=all"
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    inside = message.rpartition(f'Parser key "{keys[-1]}"')[2] if keys else ""
+    expected = re.findall(r"Expected an? ((?:typing\.)?[^.\n]+)", inside)
+    wanted = [re.sub(r"<class '(?:.*\.)?(\w+)'>|typing\.Literal", r"\1", text) for text in expected]
+    wanted = [text for text in wanted if text != "NoneType"]
+    if not wanted:
+        return InputError("fgsbir", message.splitlines()[0].rstrip(":"), fix)
+    if wanted[0].startswith("dot import path string: "):
+        return InputError(".".join(keys), f"there is no class '{wanted[0].rpartition(' ')[2]}'", fix)
+    given = re.search(r"(?:Given|Got) value: ([^\n]{0,80})", inside)
+    return InputError(".".join(keys), f"{given[1] if given else 'it'} is not {' or '.join(wanted)}", fix)

@@ -185,6 +185,14 @@ def test_overrides_reach_the_run_and_its_name(tmp_path, write_config):
         (["--model.init_args.backbone.init_args.weights", "no/such.pth"], "no such weights file"),
         (["--model.init_args.backbone.init_args.name", "no_such_net"], "no_such_net"),
         (["--experiment", "../../elsewhere"], "leads out of the runs folder"),
+        (["--trainer.max_epochs", "few"], "trainer.max_epochs: few is not int"),
+        (["--model.dim", "many"], "model.dim: many is not int"),
+        (["--data.source.train", "x"], "data.source.train: x is not int"),
+        (["--data.rendering.ink", "blue"], "data.rendering.ink: blue is not ['dark', 'light']"),
+        (["--model.backbone", "NoNet"], "model.backbone: there is no class 'NoNet'"),
+        (["--trainer.logger", "NoLogger"], "trainer.logger: there is no class 'NoLogger'"),
+        (["--trainer.callbacks+=NoCallback"], "trainer.callbacks: there is no class 'NoCallback'"),
+        (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt: no such file"),
     ],
 )
 def test_bad_settings_are_one_clear_line(words, says, write_config, tmp_path, capsys):

@@ -132,11 +132,13 @@ def run(resolved: ResolvedRun, stages: Sequence[Stage] = ("fit", "test")) -> Non
     # A worker makes run after run, and Lightning never takes these back.
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.benchmark = False
-    checkpoint = resolved.config["ckpt_path"]
+    checkpoint = None if resolved.config["ckpt_path"] is None else Path(resolved.config["ckpt_path"])
+    if checkpoint is not None and not checkpoint.is_dir():
+        read_checkpoint(checkpoint, "name a checkpoint")  # before anything is written
     failed = True
     try:
         for stage in stages:
-            path = None if checkpoint is None or stage != stages[0] else Path(checkpoint)
+            path = checkpoint if stage == stages[0] else None
             if stage == "fit":
                 _fit(resolved.trained, path)
             else:
@@ -249,8 +251,8 @@ def _fit(resolved: ResolvedRun, ckpt_path: Path | None) -> None:
             if backbone is not None and not last.exists() and not fast:
                 load_backbone(session.system, backbone.folder)
         checkpoint = ckpt_path or (last if last.exists() else None)
-        if checkpoint is not None and not checkpoint.is_dir():
-            read_checkpoint(checkpoint, "delete it: the training then begins anew")
+        if checkpoint == last and not last.is_dir():
+            read_checkpoint(last, "delete it: the training then begins anew")
         if (wandb_run := session.open_wandb()) is not None:
             logger = WandbLogger(experiment=wandb_run, save_dir=folder.path)
             session.trainer.loggers = [*session.trainer.loggers, logger]
@@ -282,8 +284,8 @@ def _evaluate(resolved: ResolvedRun, stage: Literal["validate", "test"], ckpt_pa
             if resolved.training is not None:
                 folder.copy_training(trained)
         checkpoint = ckpt_path or (best if best.exists() else None)
-        if checkpoint is not None and not checkpoint.is_dir():
-            read_checkpoint(checkpoint)
+        if checkpoint == best and not best.is_dir():
+            read_checkpoint(best)
         path = checkpoint and str(checkpoint)
         if stage == "validate":
             session.trainer.validate(session.system, session.data, ckpt_path=path, weights_only=True)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.metrics.on_the_fly import SHARES
-from fgsbir.report.cells import DATASETS, DETAILS, PAPER_ROWS, detail_of, split_stem, stem_of
+from fgsbir.report.cells import DATASETS, DETAILS, PAPER_ROWS, split_stem, stem_of
 from fgsbir.report.claims import claims_table
 from fgsbir.report.collected import Dataset, Group, load_runs
 from fgsbir.report.paper_tables import REFERENCE, paper_tables
@@ -201,10 +201,7 @@ def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: st
     regions, claims = region_table(dataset, recipe), claims_table(dataset, recipe)
     pair = _two_systems(dataset, recipe, reference, system)
     explained = [group for group in reversed(pair) if _is_explained(group)]
-    explained += sorted(
-        (g for g in dataset.groups if g.first.recipe == recipe and detail_of(g.stem) == "full" and _is_explained(g)),
-        key=lambda group: -group.first.acc1,
-    )
+    explained += sorted(filter(_is_explained, dataset.on_full_sketches(recipe)), key=lambda group: -group.first.acc1)
     return Part(
         name=recipe,
         anchor=anchor,
@@ -256,8 +253,7 @@ def _drawn(
 
 def _two_systems(dataset: Dataset, recipe: str, reference: str, system: str) -> list[Group]:
     """On full sketches, those that were run: the reference, then `system` or else the best of the others."""
-    ranked = sorted(dataset.groups, key=lambda group: -group.first.acc1)
-    ranked = [group for group in ranked if group.first.recipe == recipe and detail_of(group.stem) == "full"]
+    ranked = sorted(dataset.on_full_sketches(recipe), key=lambda group: -group.first.acc1)
     first = [group for group in ranked if group.stem == stem_of(reference)][:1]
     others = [group for group in ranked if group not in first]
     return first + sorted(others, key=lambda group: group.stem != stem_of(system))[:1]
@@ -271,19 +267,15 @@ def _is_explained(group: Group) -> bool:
 
 def region_curves(table: Table, ours: str) -> tuple[list[Curve], list[Curve]]:
     """acc@1 and seconds a query over the number of regions, the paper's and ours, from a region table."""
+    rows = [[cell.values for cell in row] for row in table.parts[0]]
+
+    def curve(name: str, column: int) -> Curve:
+        return Curve(name, [(row[0][0], row[column][0] if row[column] else nan) for row in rows])
+
+    accuracies = [(own[0], own[2], own[3]) if own else (nan,) * 3 for *_, own, _, _ in rows]
+    bars = [(mean - low, high - mean) for mean, low, high in accuracies]
     theirs = "paper, ChairV2"
-    accuracy: dict[str, list[tuple[float, float]]] = {theirs: [], ours: []}
-    seconds: dict[str, list[tuple[float, float]]] = {theirs: [], ours: []}
-    bars = []
-    for row in table.parts[0]:
-        (x,), (paper_accuracy,), (paper_seconds,), own, own_seconds, _ = (cell.values for cell in row)
-        accuracy[theirs].append((x, paper_accuracy))
-        seconds[theirs].append((x, paper_seconds))
-        accuracy[ours].append((x, own[0] if own else nan))
-        seconds[ours].append((x, own_seconds[0] if own_seconds else nan))
-        bars.append((own[0] - own[2], own[3] - own[0]) if own else (nan, nan))
-    curves = [Curve(name, points, bars if name == ours else ()) for name, points in accuracy.items()]
-    return curves, [Curve(*item) for item in seconds.items()]
+    return [curve(theirs, 1), curve(ours, 3)._replace(bars=bars)], [curve(theirs, 2), curve(ours, 4)]
 
 
 def training_curves(dataset: Dataset, recipe: str) -> tuple[list[Curve], list[Curve]]:

@@ -19,7 +19,7 @@ from fgsbir.runs.loading import load_run
 from fgsbir.sketch.detail import detail
 from fgsbir.systems.base import System
 from fgsbir.systems.explanation import Explainable
-from fgsbir.visualization.tables import Cell, Column, Table, plain
+from fgsbir.visualization.tables import Column, Table, plain, rounded
 
 DRAWS = 20
 """Random trees a sketch."""
@@ -149,5 +149,5 @@ def score_table(scores: Sequence[Score]) -> Table:
         Column("", "clusters", ("clusters",)),
         Column("", "random", ("random_clusters",)),
     )
-    rows = tuple((*map(plain, row[:3]), *(Cell(f"{percent:.1f}", (percent,)) for percent in row[3:])) for row in scores)
+    rows = tuple((*map(plain, row[:3]), *(rounded(percent, 1) for percent in row[3:])) for row in scores)
     return Table("trees", "", {}, columns, (rows,))

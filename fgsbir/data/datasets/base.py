@@ -37,8 +37,6 @@ def find_folder(root: Path, names: Sequence[str], contents: Sequence[str], what:
     for folder in (root, *(root / name for name in names)):
         if all((folder / content).exists() for content in contents):
             return folder
-    raise InputError(
-        root,
-        f"no {what}, here or in {' or '.join(map(repr, names))}",
-        "download the dataset and name its folder in FGSBIR_DATA or --data.source.init_args.root",
-    )
+    problem = f"no {what}, here or in {' or '.join(map(repr, names))}"
+    fix = "download the dataset and name its folder in FGSBIR_DATA or --data.source.init_args.root"
+    raise InputError(root, problem, fix)

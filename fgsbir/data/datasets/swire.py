@@ -87,13 +87,9 @@ class Swire(DataSource):
         )
         first = {sketch.photo_id: sketch.split for sketch in reversed(sketches)}
         files = {path.stem: path for path in sorted((folder / "screens").iterdir()) if path.suffix in (".jpg", ".png")}
-        missing = [id_ for id_ in first if id_ not in files]
-        if missing:
-            raise InputError(
-                folder / "screens",
-                f"{len(missing)} of {len(first)} screens are missing, first '{min(missing, key=int)}'",
-                "copy the screenshots from RICO",
-            )
+        if missing := [id_ for id_ in first if id_ not in files]:
+            problem = f"{len(missing)} of {len(first)} screens are missing, first '{min(missing, key=int)}'"
+            raise InputError(folder / "screens", problem, "copy the screenshots from RICO")
         photos = {id_: PhotoRecord(id_, first[id_], files[id_]) for id_ in sorted(first, key=int)}
         return PairedData(self.name, sketches, photos, recurring=self.by == "designer")
 

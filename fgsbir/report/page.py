@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -39,8 +39,7 @@ SYSTEM = "Proposed"
 """Row shown beside the reference in the galleries."""
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(NamedTuple):
     """A figure: name of its files, the figure, and its markup on the page."""
 
     name: str
@@ -48,8 +47,7 @@ class Drawn:
     markup: Markup
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """All the page says of one recipe on one dataset.
 
     Args:
@@ -81,8 +79,7 @@ class Part:
     hierarchies: tuple[HierarchyView, ...]
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """All the page says of one dataset; `facts` are pairs of a term and its text."""
 
     title: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +26,7 @@ TRUE = (18, 146, 79)
 """Colour of the frame of the true photo, as on the report's page."""
 
 
-@dataclass(frozen=True)
-class Photo:
+class Photo(NamedTuple):
     """One retrieved photo: its id, its thumbnail as a data URI, and whether it is the true one."""
 
     photo_id: str
@@ -36,8 +34,7 @@ class Photo:
     is_true: bool
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What one run retrieved for a query: the sketch as it saw it, the true photo's rank, the nearest photos."""
 
     detail: str
@@ -46,8 +43,7 @@ class Answer:
     photos: tuple[Photo, ...]
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """One sketch and its true photo, and of each system the answers from full detail to least."""
 
     query_id: str

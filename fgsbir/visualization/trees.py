@@ -7,7 +7,6 @@ then fuses one pair of nodes in each branch, until one node is left in both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,8 +29,7 @@ Strokes = Sequence[Sequence[Sequence[float]]]
 Boxes = Sequence[Sequence[float]]
 
 
-@dataclass(frozen=True)
-class LevelView:
+class LevelView(NamedTuple):
     """One level: its nodes over sketch and photo, and two small maps of co-attention, rows sketch, columns photo nodes.
 
     A system without co-attention has no maps.
@@ -43,8 +41,7 @@ class LevelView:
     to_sketch: Markup | None
 
 
-@dataclass(frozen=True)
-class HierarchyView:
+class HierarchyView(NamedTuple):
     """Everything a page shows of one pair; the SVGs refer to the symbols in `symbols`."""
 
     query_id: str

@@ -114,5 +114,5 @@ def _repeats(where: str, groups: Iterable[list[str]]) -> list[Problem]:
     return [Problem("warning", where, f"equal content: {_few(ids)}") for ids in groups if len(ids) > 1]
 
 
-def _few(ids: Sequence[str], count: int = 5) -> str:
-    return ", ".join(ids[:count]) + (f" and {len(ids) - count} more" if len(ids) > count else "")
+def _few(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")

@@ -20,6 +20,9 @@ FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 StrArray = npt.NDArray[np.str_]
 
+PAIRED_SAMPLES = 10_000
+"""Bootstrap samples of a paired comparison."""
+
 
 def compute_ranks(distances: Tensor, target: Tensor) -> Tensor:
     """The rank of each query's true photo: 1 + photos strictly nearer + other photos at the same distance.
@@ -220,8 +223,7 @@ def paired_test(
     ranks_b: npt.ArrayLike,
     groups: npt.ArrayLike | None = None,
     k: int = 1,
-    samples: int = 10_000,
-    seed: int = 0,
+    samples: int = PAIRED_SAMPLES,
 ) -> tuple[float, float]:
     """Paired bootstrap test of the difference in acc@k between two systems on the same queries.
 
@@ -234,7 +236,6 @@ def paired_test(
         groups: the photo of each query, `(Q,)`, to draw whole photos; without it, queries are drawn.
         k: the k of acc@k.
         samples: number of bootstrap samples.
-        seed: of the draws.
 
     Returns:
         acc@k of A minus that of B in percentage points, and the two-sided p-value.
@@ -244,7 +245,7 @@ def paired_test(
     """
     differences = _hit_differences(ranks_a, ranks_b, k)
     observed = differences.mean()
-    shifted = _resampled_means(differences, np.arange(len(differences)) if groups is None else groups, samples, seed)
+    shifted = _resampled_means(differences, np.arange(len(differences)) if groups is None else groups, samples)
     shifted -= observed
     # Equal values may differ in the last bit; they must count as equal.
     extreme = np.count_nonzero(np.abs(shifted) >= abs(observed) - 1e-12)
@@ -252,15 +253,9 @@ def paired_test(
 
 
 def paired_interval(
-    ranks_a: npt.ArrayLike,
-    ranks_b: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    k: int = 1,
-    samples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
+    ranks_a: npt.ArrayLike, ranks_b: npt.ArrayLike, groups: npt.ArrayLike, k: int = 1
 ) -> tuple[float, float]:
-    """Confidence interval of the difference that `paired_test` tests, by the same draws of whole photos.
+    """95 % interval of the difference that `paired_test` tests, by the same draws of whole photos.
 
     Returns:
         Lower and upper end, percentage points.
@@ -268,7 +263,7 @@ def paired_interval(
     Raises:
         ValueError: as `paired_test`.
     """
-    low, high = mean_interval(_hit_differences(ranks_a, ranks_b, k), groups, samples, seed, level)
+    low, high = mean_interval(_hit_differences(ranks_a, ranks_b, k), groups, PAIRED_SAMPLES)
     return 100.0 * low, 100.0 * high
 
 
@@ -286,7 +281,7 @@ def _hit_shares(ranks: npt.ArrayLike, k: int) -> Float64Array:
     return shares
 
 
-def _resampled_means(values: Float64Array, groups: npt.ArrayLike, samples: int, seed: int) -> Float64Array:
+def _resampled_means(values: Float64Array, groups: npt.ArrayLike, samples: int, seed: int = 0) -> Float64Array:
     """Means of `values` `(Q,)` over `samples` draws of whole groups with replacement, `(samples,)`."""
     groups = np.asarray(groups)
     if groups.shape != values.shape:

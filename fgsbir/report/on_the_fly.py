@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
+from fgsbir.data.sample import on_device
 from fgsbir.errors import InputError
 from fgsbir.metrics.on_the_fly import SHARES, DrawingRanks
 from fgsbir.metrics.ranking import IntArray, compute_ranks
@@ -90,4 +91,4 @@ def ranks_while_drawing(
 def _encode(system: System, images: SketchDataset | PhotoDataset, batch_size: int) -> Any:
     """The encodings of all images."""
     batches = DataLoader[Any](images, batch_size)  # type: ignore[arg-type]
-    return concat([system.encode_batch(type(b)(*(field.to(system.device) for field in b))) for b in batches])
+    return concat([system.encode_batch(on_device(batch, system.device)) for batch in batches])

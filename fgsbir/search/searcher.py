@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from fgsbir.data.reading import placed
-from fgsbir.data.sample import PhotoBatch, stacked
+from fgsbir.data.sample import PhotoBatch, on_device, stacked
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import Hit
@@ -207,9 +207,7 @@ class Searcher:
             else:
                 pixels = np.asarray(Image.open(io.BytesIO(self.thumbnail(photo))))
                 shown = stacked([PhotoBatch(*self.rendering.photo(pixels, boxes, UnitAffine()), torch.tensor(0))])
-                explanation = self.system.explain_images(
-                    batch, PhotoBatch(*(field.to(self.system.device) for field in shown))
-                )[0]
+                explanation = self.system.explain_images(batch, on_device(shown, self.system.device))[0]
         nodes = sketch.grouped(self.rendering.max_strokes).strokes
         strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in nodes]
         strokes += [[]] * self.rendering.whole_sketch_node

@@ -85,11 +85,7 @@ def pick_queries(ranks: npt.NDArray[np.int64], count: int = QUERIES, seed: int =
 
 
 def build_gallery(
-    systems: Mapping[str, Mapping[str, Shown]],
-    photos: UInt8Array,
-    count: int = QUERIES,
-    top: int = TOP,
-    seed: int = SEED,
+    systems: Mapping[str, Mapping[str, Shown]], photos: UInt8Array, count: int = QUERIES, top: int = TOP
 ) -> list[Query]:
     """The answers of several systems to the same queries, at several levels of detail.
 
@@ -98,10 +94,9 @@ def build_gallery(
         photos: thumbnails in gallery order, `(G, H, W, 3)`.
         count: number of queries.
         top: photos shown a run.
-        seed: seed of the choice of queries.
     """
     first = [next(iter(levels.values())).ranking for levels in systems.values()]
-    chosen = pick_queries(np.stack([ranking.ranks for ranking in first]), count, seed)
+    chosen = pick_queries(np.stack([ranking.ranks for ranking in first]), count)
     target = first[0].target
 
     def answer(detail: str, shown: Shown, query: int) -> Answer:

@@ -61,13 +61,9 @@ def example(rendering: Rendering, strokes: int, regions: int) -> tuple[SketchBat
 @torch.inference_mode(False)  # a test runs in it, and nothing in it has a gradient
 @torch.enable_grad()  # without a gradient a transformer's layer is one operation, which torch does not count
 def measure(system: Any, rendering: Rendering, strokes: int, regions: int) -> Cost:
-    """The cost of a `System` in evaluation for one sketch and one photo, read as images and not as cached features.
+    """The cost of a `System` in evaluation mode for one sketch and one photo of so many strokes and regions.
 
-    Args:
-        system: the `System`, in evaluation mode.
-        rendering: how sketch and photo become tensors.
-        strokes: number of strokes of the sketch.
-        regions: number of regions of the photo.
+    Both are read as images and not as cached features.
     """
     device = next((p.device for p in system.parameters()), torch.device("cpu"))
     sketch, photo = example(rendering, strokes, regions)

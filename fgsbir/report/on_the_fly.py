@@ -34,9 +34,7 @@ def stored(folder: RunFolder) -> DrawingRanks | None:
 def measure(folder: RunFolder, name: str) -> DrawingRanks | None:
     """Measures a finished run and stores the ranks; None for a run that was tested on less than the full sketches.
 
-    Args:
-        folder: folder of the run.
-        name: name beside the progress bar.
+    `name` stands beside the progress bar.
 
     Raises:
         InputError: if the run is damaged, or the data is not that of its test.

@@ -64,21 +64,14 @@ def score_runs(root: Path) -> list[Score]:
         if isinstance(system, Explainable) and isinstance(data.source, Embedded):
             scores.append(score(str(folder.path.relative_to(root)), system, data))
     if not scores:
-        raise InputError(
-            root,
-            "no finished run of a system with merge trees on the embedded dataset",
-            "train and test one, e.g. fgsbir run --system proposed --dataset embedded",
-        )
+        problem = "no finished run of a system with merge trees on the embedded dataset"
+        fix = "train and test one, e.g. fgsbir run --system proposed --dataset embedded"
+        raise InputError(root, problem, fix)
     return scores
 
 
 def score(name: str, system: System, data: SketchPhotoDataModule) -> Score:
-    """Explains each test sketch with its true photo and compares the trees.
-
-    Args:
-        name: name of the run.
-        system: an `Explainable` system.
-        data: data whose source is the embedded dataset.
+    """Explains each test sketch of the embedded dataset with its true photo and compares the trees.
 
     Raises:
         InputError: if no test sketch tells good trees from bad ones.

@@ -21,14 +21,7 @@ EXPLAINED = 3
 
 
 def write_page(searcher: Searcher, name: str, sketch: VectorSketch, found: Found, page: Path) -> None:
-    """Writes the page: the sketch, the photos, and the merge trees of the nearest photos.
-
-    Args:
-        searcher: searcher that found the photos.
-        name: name of the sketch.
-        sketch: sketch that was searched for.
-        found: answer of the searcher.
-        page: file to write.
+    """Writes the page: the sketch and its name, the photos found, and the merge trees of the nearest ones.
 
     Raises:
         InputError: if it cannot be written.

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
 from fgsbir.files import load_arrays, save_arrays
+from fgsbir.sketch.strokes import FloatArray, IntArray
 
 if TYPE_CHECKING:  # reports read rankings and should not wait for torch
     from torch import Tensor
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 StrArray = npt.NDArray[np.str_]
 
@@ -302,15 +301,19 @@ def _as_ranks(ranks: npt.ArrayLike) -> IntArray:
     return array.astype(np.int64)
 
 
+def require_arrays(arrays: Mapping[str, npt.NDArray[Any]], expected: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
+    """Raises ValueError for an array that is not of the expected kind, as in `dtype.kind`, and shape."""
+    for name, description in expected.items():
+        if (arrays[name].dtype.kind, arrays[name].shape) != description:
+            raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}")
+
+
 def _check(ranking: Ranking) -> None:
     """Raises ValueError if the arrays do not belong together."""
     q, g = ranking.query_ids.size, ranking.gallery_ids.size
     nearest = (q, *ranking.top.shape[-1:])
-    shapes = {"query_ids": (q,), "gallery_ids": (g,), "target": (q,), "ranks": (q,)}
-    kinds = {"query_ids": "U", "gallery_ids": "U", "target": "i", "ranks": "i", "top": "i", "top_distances": "f"}
-    for name, array in ranking._asdict().items():
-        if array.shape != shapes.get(name, nearest) or array.dtype.kind != kinds[name]:
-            raise ValueError(f"{name} is {array.dtype} {array.shape}")
+    expected = {"query_ids": ("U", (q,)), "gallery_ids": ("U", (g,)), "target": ("i", (q,)), "ranks": ("i", (q,))}
+    require_arrays(ranking._asdict(), expected | {"top": ("i", nearest), "top_distances": ("f", nearest)})
     for name, low, high in (("target", 0, g - 1), ("top", 0, g - 1), ("ranks", 1, g)):
         array = getattr(ranking, name)
         if array.size and (array.min() < low or array.max() > high):

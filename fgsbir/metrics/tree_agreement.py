@@ -7,11 +7,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from fgsbir.models.merge_tree import MergeTree
-
-IntArray = npt.NDArray[np.int64]
+from fgsbir.sketch.strokes import IntArray
 
 Merges = Sequence[tuple[int, int]]
 """Pairs of node numbers; of a tree with n leaves, numbered from 0, merge k makes node n + k."""

@@ -11,10 +11,11 @@ import numpy as np
 
 from fgsbir.errors import InputError
 from fgsbir.metrics.on_the_fly import DrawingRanks, DrawingScores, drawing_scores
-from fgsbir.metrics.ranking import IntArray, Ranking, accuracy_at
+from fgsbir.metrics.ranking import Ranking, accuracy_at
 from fgsbir.report.cells import detail_of, label_of, stem_of_experiment, title_of
 from fgsbir.runs.folder import RunFolder, find_runs
 from fgsbir.runs.result import Result
+from fgsbir.sketch.strokes import IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,11 @@ from fgsbir.data.dataset import PhotoDataset, SketchDataset
 from fgsbir.data.sample import on_device
 from fgsbir.errors import InputError
 from fgsbir.metrics.on_the_fly import SHARES, DrawingRanks
-from fgsbir.metrics.ranking import IntArray, compute_ranks
+from fgsbir.metrics.ranking import compute_ranks
 from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_run
+from fgsbir.sketch.strokes import IntArray
 from fgsbir.systems.base import System
 
 

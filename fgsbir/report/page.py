@@ -38,6 +38,19 @@ from fgsbir.visualization.trees import HierarchyView, stored_hierarchies
 SYSTEM = "Proposed"
 """Row shown beside the reference in the galleries."""
 
+FIGURES: dict[str, tuple[Callable[[Sequence[Curve], Sequence[Curve]], Figure], str]] = {
+    "regions": (
+        region_figure,
+        "acc@1 and seconds a query over the number of regions, the paper's and ours; the table has the numbers",
+    ),
+    "training": (training_figure, "acc@1 on the val split and training loss over epochs, a line a system"),
+    "on_the_fly": (
+        drawing_figure,
+        "ranking percentile and 1/rank over the share of the ink drawn, a line a system; the table has the means",
+    ),
+}
+"""The figures of a recipe by the names of their files: what draws them, and their descriptions for screen readers."""
+
 
 class Drawn(NamedTuple):
     """A figure: name of its files, the figure, and its markup on the page."""
@@ -121,7 +134,6 @@ def write_report(runs: Path, out: Path, reference: str = REFERENCE, system: str 
 
 
 def _render(found: Sequence[Dataset], sections: Sequence[Section], reference: str) -> str:
-    """The page as HTML."""
     names = {dataset.name for dataset in found}
     others = [Dataset(name) for name in DATASETS.values() if name not in names]
     results = [run.result for dataset in found for group in dataset.groups for run in group.runs]
@@ -154,7 +166,6 @@ def _write_files(section: Section, out: Path) -> None:
 
 
 def _section(number: int, dataset: Dataset, found: Sequence[Dataset], reference: str, system: str) -> Section:
-    """One dataset and test split."""
     results = [run.result for group in dataset.groups for run in group.runs]
     several = sum(other.name == dataset.name for other in found) > 1
     return Section(
@@ -194,7 +205,6 @@ def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
 
 
 def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: str) -> Part:
-    """One recipe."""
     regions, claims = region_table(dataset, recipe), claims_table(dataset, recipe)
     pair = _two_systems(dataset, recipe, reference, system)
     explained = [group for group in reversed(pair) if _is_explained(group)]
@@ -205,45 +215,21 @@ def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: st
         folder=_as_folder(recipe),
         tables=(*paper_tables(dataset, recipe, reference), *(table for table in (claims, regions) if table)),
         costs=cost_table(dataset, recipe),
-        regions=_drawn(
-            anchor,
-            "regions",
-            region_figure,
-            region_curves(regions, f"ours, {dataset.title}, {recipe}") if regions else ([], []),
-            "acc@1 and seconds a query over the number of regions, the paper's and ours; the table has the numbers",
-        ),
-        curves=_drawn(
-            anchor,
-            "training",
-            training_figure,
-            training_curves(dataset, recipe),
-            "acc@1 on the val split and training loss over epochs, a line a system",
-        ),
+        regions=_drawn(anchor, "regions", *region_curves(regions, f"ours, {dataset.title}, {recipe}")),
+        curves=_drawn(anchor, "training", *training_curves(dataset, recipe)),
         drawing=drawing_table(dataset, recipe),
-        drawing_curves=_drawn(
-            anchor,
-            "on_the_fly",
-            drawing_figure,
-            drawing_curves(dataset, recipe),
-            "ranking percentile and 1/rank over the share of the ink drawn, a line a system; the table has the means",
-        ),
+        drawing_curves=_drawn(anchor, "on_the_fly", *drawing_curves(dataset, recipe)),
         gallery=_gallery(dataset, recipe, pair),
         hierarchy_system=explained[0].first.system if explained else "",
         hierarchies=_hierarchies(explained[0], anchor) if explained else (),
     )
 
 
-def _drawn(
-    anchor: str,
-    name: str,
-    draw: Callable[[Sequence[Curve], Sequence[Curve]], Figure],
-    curves: tuple[Sequence[Curve], Sequence[Curve]],
-    label: str,
-) -> Drawn | None:
-    """A figure of two panels; None without curves."""
-    upper, lower = curves
+def _drawn(anchor: str, name: str, upper: Sequence[Curve], lower: Sequence[Curve]) -> Drawn | None:
+    """One of `FIGURES`; None without curves."""
     if not upper:
         return None
+    draw, label = FIGURES[name]
     figure = draw(upper, lower)
     return Drawn(name, figure, inline(figure, f"{anchor}-{name}", label))
 
@@ -262,8 +248,10 @@ def _is_explained(group: Group) -> bool:
     return folder.hierarchy.exists() and folder.thumbnails.exists()
 
 
-def region_curves(table: Table, ours: str) -> tuple[list[Curve], list[Curve]]:
-    """acc@1 and seconds a query over the number of regions, the paper's and ours, from a region table."""
+def region_curves(table: Table | None, ours: str) -> tuple[list[Curve], list[Curve]]:
+    """acc@1 and seconds a query over the number of regions, the paper's and ours, from a region table if any."""
+    if table is None:
+        return [], []
     rows = [[cell.values for cell in row] for row in table.parts[0]]
 
     def curve(name: str, column: int) -> Curve:

@@ -173,7 +173,6 @@ def chance(gallery: int) -> dict[str, float]:
 
 
 def _chance(dataset: Dataset, scores: tuple[str, ...], width: int) -> Row:
-    """The row of guessing."""
     guess = chance(dataset.groups[0].first.n_gallery)
     cells = [Cell(f"{guess[score]:.2f}", (guess[score], None, None, None, None)) for score in scores]
     return (Cell("chance", ("chance",)), *[EMPTY] * (width - 2 - len(scores)), *cells, EMPTY)

@@ -13,10 +13,11 @@ from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.datasets import Embedded
 from fgsbir.data.sample import stacked
 from fgsbir.errors import InputError
-from fgsbir.metrics.tree_agreement import Agreement, IntArray, agreement, joined_owners, random_merges
+from fgsbir.metrics.tree_agreement import Agreement, agreement, joined_owners, random_merges
 from fgsbir.runs.folder import find_runs
 from fgsbir.runs.loading import load_run
 from fgsbir.sketch.detail import detail
+from fgsbir.sketch.strokes import IntArray
 from fgsbir.systems.base import System
 from fgsbir.systems.explanation import Explainable
 from fgsbir.visualization.tables import Column, Table, plain, rounded

@@ -20,6 +20,7 @@ from fgsbir.files import read_bytes
 from fgsbir.retrieval.distances import concat
 from fgsbir.search.index import DISTILLED, REBUILD, Field, PhotoIndex, spread
 from fgsbir.search.model import LoadedModel, sketch_batch
+from fgsbir.sketch.strokes import FloatArray
 
 SKETCHES, PHOTOS = 300, 200
 """Most sketches and photos to learn from; all pairs of them are matched."""
@@ -30,8 +31,6 @@ DIM = 64
 STEPS = 600
 """Training steps."""
 _BLOCK = 8192  # photos encoded at a time
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class Head(NamedTuple):

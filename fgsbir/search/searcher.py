@@ -20,9 +20,9 @@ from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import Hit
 from fgsbir.search.distil import read_head
 from fgsbir.search.first_stage import FirstStage, open_first_stage
-from fgsbir.search.index import IntArray, PhotoIndex
+from fgsbir.search.index import PhotoIndex
 from fgsbir.search.model import LoadedModel, sketch_batch
-from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.sketch.strokes import IntArray, VectorSketch
 from fgsbir.systems.explanation import Explainable, Explanation
 from fgsbir.systems.node_system import TreeSystem
 

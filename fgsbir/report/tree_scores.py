@@ -134,14 +134,6 @@ def _means(found: list[Agreement]) -> tuple[float, float]:
 
 def score_table(scores: Sequence[Score]) -> Table:
     """A row for each run."""
-    columns = (
-        Column("", "run", ("run",), True),
-        Column("", "system", ("system",), True),
-        Column("", "sketches", ("sketches",)),
-        Column("", "triplets", ("triplets",)),
-        Column("", "random", ("random_triplets",)),
-        Column("", "clusters", ("clusters",)),
-        Column("", "random", ("random_clusters",)),
-    )
+    columns = tuple(Column("", name.split("_")[0], (name,), name in ("run", "system")) for name in Score._fields)
     rows = tuple((*map(plain, row[:3]), *(rounded(percent, 1) for percent in row[3:])) for row in scores)
     return Table("trees", "", {}, columns, (rows,))

@@ -289,8 +289,7 @@ def _resampled_means(values: Float64Array, groups: npt.ArrayLike, samples: int, 
     sums = np.bincount(group, weights=values)
     # How often each group is drawn: all that a mean needs, and smaller than the draws themselves.
     draws = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1.0 / len(sizes)), size=samples)
-    means: Float64Array = (draws @ sums) / (draws @ sizes)
-    return means
+    return (draws @ sums) / (draws @ sizes)
 
 
 def _as_ranks(ranks: npt.ArrayLike) -> IntArray:

@@ -85,8 +85,7 @@ def pool(nodes: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> FloatArray:
     """Mean and maximum of the first `counts` nodes side by side, `(B, 2 d)`; nodes `(B, N, d)` are not negative."""
     real = (np.arange(nodes.shape[1]) < counts[:, None])[..., None]
     kept = np.where(real, nodes, 0).astype(np.float32)
-    pooled: FloatArray = np.concatenate([kept.sum(1) / counts[:, None], kept.max(1)], 1, dtype=np.float32)
-    return pooled
+    return np.concatenate([kept.sum(1) / counts[:, None], kept.max(1)], 1, dtype=np.float32)
 
 
 def _unit(vectors: FloatArray) -> FloatArray:

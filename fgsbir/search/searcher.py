@@ -181,8 +181,7 @@ class Searcher:
     @torch.inference_mode()
     def distances(self, encoded: Any, rows: IntArray) -> npt.NDArray[np.float32]:
         """The system's distances from one sketch to the photos in R rows, `(R,)`."""
-        out: npt.NDArray[np.float32] = self.system.match_all(encoded, self._encodings(encoded, rows))[0].cpu().numpy()
-        return out
+        return self.system.match_all(encoded, self._encodings(encoded, rows))[0].cpu().numpy()
 
     def _encodings(self, encoded: Any, rows: IntArray) -> Any:
         """The photos in R rows as a batch of the same type as `encoded`, on the system's device."""

@@ -34,11 +34,11 @@ import torch
 from torch.nn import functional as F
 
 from fgsbir.search.first_stage import FLAT_LIMIT, Faiss, open_first_stage
-from fgsbir.search.index import BOXES, IndexWriter, IntArray, NewPhoto, PhotoIndex
+from fgsbir.search.index import BOXES, IndexWriter, NewPhoto, PhotoIndex
 from fgsbir.search.measure import TOP, exhaustive_top, own_queries
 from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
-from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.sketch.strokes import IntArray, VectorSketch
 
 BLOCK = 10_000
 BETWEEN = 1000

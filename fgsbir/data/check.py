@@ -80,25 +80,18 @@ def _check_photos(data: PairedData) -> list[Problem]:
 
 def _check_sketches(data: PairedData) -> list[Problem]:
     same = defaultdict(list)
-    outside, flat, flat_strokes, single = [], [], 0, []
     for record in data.sketches:
-        sketch = record.sketch
-        same[sketch.points.tobytes(), sketch.offsets.tobytes()].append(f"{record.id} ({record.split})")
-        if (sketch.points < 0).any() or (sketch.points > 1).any():
-            outside.append(record.id)
-        if count := _flat_strokes(sketch):
-            flat.append(record.id)
-            flat_strokes += count
-        if len(sketch) == 1:
-            single.append(record.id)
+        content = record.sketch.points.tobytes(), record.sketch.offsets.tobytes()
+        same[content].append(f"{record.id} ({record.split})")
     problems = _repeats("sketches", same.values())
-    if outside:
+    drawings = {record.id: record.sketch for record in data.sketches}
+    if outside := [id_ for id_, sketch in drawings.items() if (sketch.points < 0).any() or (sketch.points > 1).any()]:
         text = f"{len(outside)} have ink outside the frame, which is cut off: {_few(outside)}"
         problems.append(Problem("warning", "sketches", text))
-    if flat:
-        text = f"{flat_strokes} strokes of {len(flat)} have no width or no height; their boxes are widened: "
-        problems.append(Problem("note", "sketches", text + _few(flat)))
-    if single:
+    if flat := {id_: count for id_, sketch in drawings.items() if (count := _flat_strokes(sketch))}:
+        text = f"{sum(flat.values())} strokes of {len(flat)} have no width or no height; their boxes are widened: "
+        problems.append(Problem("note", "sketches", text + _few(list(flat))))
+    if single := [id_ for id_, sketch in drawings.items() if len(sketch) == 1]:
         text = f"{len(single)} have one stroke, so no hierarchy: {_few(single)}"
         problems.append(Problem("note", "sketches", text))
     return problems
@@ -114,5 +107,5 @@ def _repeats(where: str, groups: Iterable[list[str]]) -> list[Problem]:
     return [Problem("warning", where, f"equal content: {_few(ids)}") for ids in groups if len(ids) > 1]
 
 
-def _few(ids: Sequence[str], count: int = 5) -> str:
-    return ", ".join(ids[:count]) + (f" and {len(ids) - count} more" if len(ids) > count else "")
+def _few(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")

@@ -101,6 +101,7 @@ class Rendering:
         return features, *_padded(through.boxes(boxes[: self.num_regions]), self.num_regions)
 
 
+@dataclass(eq=False, repr=False)
 class SketchDataset(Dataset[SketchBatch]):
     """The sketches of a split, unchanged, as queries.
 
@@ -112,16 +113,14 @@ class SketchDataset(Dataset[SketchBatch]):
         features: features of the sketches that replace their images.
     """
 
-    def __init__(
-        self,
-        sketches: Sequence[SketchRecord],
-        photos: Sequence[PhotoRecord],
-        rendering: Rendering,
-        detail: DetailLevel = "full",
-        features: ImageFeatures | None = None,
-    ) -> None:
-        self.sketches, self.rendering, self.detail, self.features = sketches, rendering, detail, features
-        self.gallery_index = {photo.id: i for i, photo in enumerate(photos)}
+    sketches: Sequence[SketchRecord]
+    photos: Sequence[PhotoRecord]
+    rendering: Rendering
+    detail: DetailLevel = "full"
+    features: ImageFeatures | None = None
+
+    def __post_init__(self) -> None:
+        self.gallery_index = {photo.id: i for i, photo in enumerate(self.photos)}
 
     def __len__(self) -> int:
         return len(self.sketches)
@@ -138,6 +137,7 @@ class SketchDataset(Dataset[SketchBatch]):
         return self.rendering.sketch(UnitAffine.about_centre(flip=mirror).sketch(sketch))[0]
 
 
+@dataclass(eq=False, repr=False)
 class PhotoDataset(Dataset[PhotoBatch]):
     """The photos of a split, unchanged, as a gallery.
 
@@ -148,14 +148,10 @@ class PhotoDataset(Dataset[PhotoBatch]):
         features: features of the photos that replace their images.
     """
 
-    def __init__(
-        self,
-        photos: Sequence[PhotoRecord],
-        boxes: Mapping[str, FloatArray],
-        rendering: Rendering,
-        features: ImageFeatures | None = None,
-    ) -> None:
-        self.photos, self.boxes, self.rendering, self.features = photos, boxes, rendering, features
+    photos: Sequence[PhotoRecord]
+    boxes: Mapping[str, FloatArray]
+    rendering: Rendering
+    features: ImageFeatures | None = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -174,6 +170,7 @@ class PhotoDataset(Dataset[PhotoBatch]):
         return self.rendering.photo(record.read(), self.boxes[record.id], affine)[0]
 
 
+@dataclass(eq=False, repr=False)
 class PairDataset(Dataset[PairBatch]):
     """Sketches with their photos, randomly changed, for training.
 
@@ -192,20 +189,17 @@ class PairDataset(Dataset[PairBatch]):
         features: features of sketches and photos that replace their images; the augmentation may then only mirror.
     """
 
-    def __init__(
-        self,
-        sketches: Sequence[SketchRecord],
-        photos: Sequence[PhotoRecord],
-        boxes: Mapping[str, FloatArray],
-        rendering: Rendering,
-        augmentation: Augmentation,
-        detail: DetailLevel = "full",
-        seed: int = 0,
-        features: SplitFeatures | None = None,
-    ) -> None:
-        self.sketches, self.photos, self.boxes, self.features = sketches, photos, boxes, features
-        self.rendering, self.augmentation, self.detail, self.seed = rendering, augmentation, detail, seed
-        self.gallery_index = {photo.id: i for i, photo in enumerate(photos)}
+    sketches: Sequence[SketchRecord]
+    photos: Sequence[PhotoRecord]
+    boxes: Mapping[str, FloatArray]
+    rendering: Rendering
+    augmentation: Augmentation
+    detail: DetailLevel = "full"
+    seed: int = 0
+    features: SplitFeatures | None = None
+
+    def __post_init__(self) -> None:
+        self.gallery_index = {photo.id: i for i, photo in enumerate(self.photos)}
 
     def __len__(self) -> int:
         return len(self.sketches)

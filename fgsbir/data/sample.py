@@ -51,6 +51,11 @@ class PairBatch(NamedTuple):
 Batch = TypeVar("Batch", SketchBatch, PhotoBatch)
 
 
+def on_device(batch: Batch, device: torch.device | str) -> Batch:
+    """The batch with all its tensors on a device."""
+    return type(batch)(*(field.to(device) for field in batch))
+
+
 def stacked(samples: Iterable[Batch]) -> Batch:
     """Samples without a batch axis, as datasets give them, as one batch; at least one."""
     rows = list(samples)

@@ -45,12 +45,9 @@ def format_stats(numbers: Mapping[str, Any]) -> str:
     rows = [["", *splits]]
     for key in ("sketches", "photos", "hash"):
         rows.append([key, *(str(entry[key]) for entry in splits.values())])
-    for key, label in (
-        ("sketches_per_photo", "sketches a photo"),
-        ("strokes", "strokes a sketch"),
-        ("points", "points a sketch"),
-        ("ink", "ink a sketch"),
-    ):
+    labels = {"sketches_per_photo": "sketches a photo"}
+    labels |= {key: f"{key} a sketch" for key in ("strokes", "points", "ink")}
+    for key, label in labels.items():
         rows.append([label, *(_format_spread(entry.get(key)) for entry in splits.values())])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -64,16 +61,12 @@ def format_stats(numbers: Mapping[str, Any]) -> str:
 
 def _spread(values: Iterable[float]) -> dict[str, float]:
     array = np.array(list(values), dtype=np.float64)
-    return {
-        "min": float(array.min()),
-        "mean": float(array.mean()),
-        "median": float(np.median(array)),
-        "max": float(array.max()),
-    }
+    spread = {"min": array.min(), "mean": array.mean(), "median": np.median(array), "max": array.max()}
+    return {name: float(value) for name, value in spread.items()}
 
 
 def _format_spread(spread: Mapping[str, float] | None) -> str:
-    return " / ".join(f"{spread[key]:.4g}" for key in ("min", "mean", "median", "max")) if spread else "-"
+    return " / ".join(f"{number:.4g}" for number in spread.values()) if spread else "-"
 
 
 def _size(photo: PhotoRecord) -> str:

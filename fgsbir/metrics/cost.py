@@ -18,7 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from fgsbir.data.dataset import Rendering
-from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.data.sample import PhotoBatch, SketchBatch, on_device, stacked
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.models.backbone import Backbone
 from fgsbir.sketch.strokes import VectorSketch
@@ -55,29 +55,25 @@ def example(rendering: Rendering, strokes: int, regions: int) -> tuple[SketchBat
     boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1)
     drawn = SketchBatch(*rendering.sketch(sketch), torch.tensor(0), torch.tensor(0))
     shown = PhotoBatch(*rendering.photo(pixels, boxes, UnitAffine.about_centre()), torch.tensor(0))
-    return SketchBatch(*(field[None] for field in drawn)), PhotoBatch(*(field[None] for field in shown))
+    return stacked([drawn]), stacked([shown])
 
 
 @torch.inference_mode(False)  # a test runs in it, and nothing in it has a gradient
 @torch.enable_grad()  # without a gradient a transformer's layer is one operation, which torch does not count
 def measure(system: Any, rendering: Rendering, strokes: int, regions: int) -> Cost:
-    """The cost of a `System` in evaluation for one sketch and one photo, read as images and not as cached features.
+    """The cost of a `System` in evaluation mode for one sketch and one photo of so many strokes and regions.
 
-    Args:
-        system: the `System`, in evaluation mode.
-        rendering: how sketch and photo become tensors.
-        strokes: number of strokes of the sketch.
-        regions: number of regions of the photo.
+    Both are read as images and not as cached features.
     """
     device = next((p.device for p in system.parameters()), torch.device("cpu"))
-    sketch, photo = (type(b)(*(f.to(device) for f in b)) for b in example(rendering, strokes, regions))
+    sketch, photo = example(rendering, strokes, regions)
     backbones = [m for m in system.modules() if isinstance(m, Backbone)]
     cached = [backbone.reads_trunk_features for backbone in backbones]
     try:
         for backbone in backbones:
             backbone.reads_trunk_features = False
-        encoded_sketch, for_sketch = _counted(system.encode_sketch, sketch)
-        encoded_photo, for_photo = _counted(system.encode_photo, photo)
+        encoded_sketch, for_sketch = _counted(system.encode_sketch, on_device(sketch, device))
+        encoded_photo, for_photo = _counted(system.encode_photo, on_device(photo, device))
         _, for_pair = _counted(system.match, encoded_sketch, encoded_photo)
     finally:
         for backbone, reads in zip(backbones, cached, strict=True):

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from fgsbir.errors import InputError
 from fgsbir.files import load_arrays, save_arrays
-from fgsbir.metrics.ranking import Float64Array, IntArray, StrArray
+from fgsbir.metrics.ranking import Float64Array, StrArray, require_arrays
+from fgsbir.sketch.strokes import IntArray
 
 MOMENTS = 20
 """Of a drawing, at equal shares of its ink; before the first there is no ink, and so no rank."""
@@ -91,11 +92,10 @@ def load_drawing_ranks(path: Path) -> DrawingRanks:
 
 def _check(drawing: DrawingRanks) -> None:
     """Raises ValueError if the arrays do not belong together."""
-    if drawing.query_ids.ndim != 1 or drawing.query_ids.dtype.kind != "U":
-        raise ValueError(f"query_ids is {drawing.query_ids.dtype} {drawing.query_ids.shape}")
-    if drawing.shares.shape != SHARES.shape or not np.allclose(drawing.shares, SHARES):
+    q = drawing.query_ids.size
+    expected = {"query_ids": ("U", (q,)), "shares": ("f", SHARES.shape), "ranks": ("i", (q, MOMENTS))}
+    require_arrays(drawing._asdict(), expected)
+    if not np.allclose(drawing.shares, SHARES):
         raise ValueError(f"shares are not {MOMENTS} equal ones")
-    if drawing.ranks.shape != (len(drawing.query_ids), MOMENTS) or drawing.ranks.dtype.kind != "i":
-        raise ValueError(f"ranks is {drawing.ranks.dtype} {drawing.ranks.shape}")
     if not drawing.ranks.size or drawing.ranks.min() < 1:
         raise ValueError("there are no ranks, or one is below 1")

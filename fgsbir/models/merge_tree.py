@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -22,8 +21,7 @@ class Explanation(NamedTuple):
     levels: list[dict[str, list[int] | list[list[float]]]]
 
 
-@dataclass(frozen=True)
-class MergeTree:
+class MergeTree(NamedTuple):
     """A binary tree over `leaves` nodes; merge `k` makes node `leaves + k` of two earlier ones.
 
     Args:

@@ -89,12 +89,9 @@ class SketchANet(Recorded, nn.Module):
         Raises:
             InputError: if they are smaller than 48 pixels.
         """
-        if min(images.shape[-2:]) < MIN_SIDE:
-            raise InputError(
-                "images",
-                f"{min(images.shape[-2:])} pixels are too few for Sketch-a-Net, which needs {MIN_SIDE}",
-                "use a larger data.rendering.image_size",
-            )
+        if (side := min(images.shape[-2:])) < MIN_SIDE:
+            problem = f"{side} pixels are too few for Sketch-a-Net, which needs {MIN_SIDE}"
+            raise InputError("images", problem, "use a larger data.rendering.image_size")
         grey = images.float() if images.dtype == torch.uint8 else images * 255
         maps: Tensor = self.convs(grey.mean(1, keepdim=True) - MEAN)
         return maps

@@ -76,11 +76,8 @@ class StrokeTransformer(Recorded, nn.Module):
         self.register_buffer("settings", settings.clone())
         self.origin = load_weights(self, "the stroke transformer", weights)
         if not torch.equal(self.settings, settings):
-            raise InputError(
-                f"weights '{weights}'",
-                "they were trained with other heads or coordinates",
-                "use the settings of their pre-training",
-            )
+            problem = "they were trained with other heads or coordinates"
+            raise InputError(f"weights '{weights}'", problem, "use the settings of their pre-training")
 
     def embed(self, points: Tensor) -> Tensor:
         """Vectors `(B, L, dim)` of single points `(B, L, 3)` as in `SketchBatch`, without positional encoding."""

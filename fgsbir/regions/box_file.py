@@ -41,13 +41,9 @@ class BoxFile(RegionSource):
         content = load_restricted(self.path)
         if not isinstance(content, dict):
             raise InputError(self.path, "it holds no dictionary of boxes", "use the published box file")
-        missing = [photo.id for photo in photos if f"{photo.id}.png" not in content]
-        if missing:
-            raise InputError(
-                self.path,
-                f"it has no boxes for {len(missing)} of {len(photos)} photos, first '{missing[0]}'",
-                "use the box file of this dataset, or SelectiveSearch",
-            )
+        if missing := [photo.id for photo in photos if f"{photo.id}.png" not in content]:
+            problem = f"it has no boxes for {len(missing)} of {len(photos)} photos, first '{missing[0]}'"
+            raise InputError(self.path, problem, "use the box file of this dataset, or SelectiveSearch")
         return {p.id: self._boxes(p.id, content[f"{p.id}.png"])[: self.top_k] for p in photos}
 
     def _boxes(self, photo_id: str, entry: object) -> FloatArray:

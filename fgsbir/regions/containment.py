@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
-from fgsbir.sketch.strokes import FloatArray
-
-IntArray = npt.NDArray[np.int64]
+from fgsbir.sketch.strokes import FloatArray, IntArray
 
 
 def containment_parents(boxes: FloatArray, tolerance: float = 0.0) -> IntArray:

@@ -73,17 +73,9 @@ class SelectiveSearch(RegionSource):
                 raise InputError(f"regions.{field}", f"{value!r} is out of range", fix)
         self.top_k, self.min_side, self.max_iou = top_k, min_side, max_iou
         self.mode, self.max_side, self.workers = mode, max_side, workers
-        self.cache = BoxCache(
-            Path(cache_dir).expanduser() if cache_dir else cache_root() / "regions",
-            {
-                "algorithm": _ALGORITHM,
-                "opencv": cv2.__version__,
-                "min_side": min_side,
-                "max_iou": max_iou,
-                "mode": mode,
-                "max_side": max_side,
-            },
-        )
+        settings = {"min_side": min_side, "max_iou": max_iou, "mode": mode, "max_side": max_side}
+        folder = Path(cache_dir).expanduser() if cache_dir else cache_root() / "regions"
+        self.cache = BoxCache(folder, {"algorithm": _ALGORITHM, "opencv": cv2.__version__, **settings})
 
     def regions(self, photos: Sequence[Photo]) -> dict[str, FloatArray]:
         """The regions of each photo `(N, 4)`, N <= top_k, from the cache or computed and kept there.
@@ -92,16 +84,9 @@ class SelectiveSearch(RegionSource):
             InputError: if a photo cannot be read, or the cache cannot be written.
         """
         digests = {photo.id: photo.digest() for photo in photos}
-        found: dict[str, FloatArray] = {}
-        missing: dict[str, Photo] = {}
-        for photo in photos:
-            digest = digests[photo.id]
-            boxes = self.cache.get(digest)
-            if boxes is None:
-                missing[digest] = photo
-            else:
-                found[digest] = boxes
-        if missing:
+        cached = {digest: self.cache.get(digest) for digest in digests.values()}
+        found = {digest: boxes for digest, boxes in cached.items() if boxes is not None}
+        if missing := {digests[photo.id]: photo for photo in photos if digests[photo.id] not in found}:
             self.cache.require_writable()
             found |= self._compute(missing)
         return {id_: found[digest][: self.top_k] for id_, digest in digests.items()}

@@ -50,11 +50,8 @@ class ViewHierarchy(RegionSource):
         for folder in (self.root / "hierarchies", self.root / "swire" / "hierarchies"):
             if folder.is_dir():
                 return {photo.id: read_view_hierarchy(folder / f"{photo.id}.json")[: self.top_k] for photo in photos}
-        raise InputError(
-            self.root,
-            "no folder 'hierarchies', here or in 'swire'",
-            "put RICO's semantic annotations there, or name the folder above in FGSBIR_DATA or regions.root",
-        )
+        fix = "put RICO's semantic annotations there, or name the folder above in FGSBIR_DATA or regions.root"
+        raise InputError(self.root, "no folder 'hierarchies', here or in 'swire'", fix)
 
 
 def read_view_hierarchy(path: Path) -> FloatArray:

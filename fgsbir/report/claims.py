@@ -8,9 +8,9 @@ import numpy as np
 
 from fgsbir.metrics.ranking import paired_interval, paired_test
 from fgsbir.report.cells import stem_of
-from fgsbir.report.collected import Dataset, Group
-from fgsbir.report.paper import Published, published
-from fgsbir.report.paper_tables import SIGNIFICANT, facts
+from fgsbir.report.collected import Dataset
+from fgsbir.report.paper import Published, of_dataset, published
+from fgsbir.report.paper_tables import SIGNIFICANT, table_of
 from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table
 
 
@@ -52,7 +52,7 @@ def claims_table(dataset: Dataset, recipe: str) -> Table | None:
     A claim *holds* if our difference has its sign and p < 0.05 by a paired bootstrap over photos,
     is *reversed* if it has the other sign and p < 0.05, and else is *not shown*.
     """
-    paper = {name.partition("/")[2]: cell for name, cell in published().items() if name.startswith(f"{dataset.name}/")}
+    paper = of_dataset(published(), dataset.name)
     rows = [_row(claim, dataset, recipe, paper) for claim in CLAIMS]
     if not paper or not any(row[-1].values for row in rows):
         return None
@@ -71,14 +71,7 @@ def claims_table(dataset: Dataset, recipe: str) -> Table | None:
         f"A claim holds if our difference has the same sign and p < {SIGNIFICANT}; it is reversed if it has the other"
         " sign and such a p; else it is not shown. An empty cell was not run.",
     )
-    return Table(
-        "claims",
-        f"{dataset.title}: what the paper claims, tested on our runs",
-        facts(dataset, recipe),
-        columns,
-        (tuple(rows),),
-        notes,
-    )
+    return table_of(dataset, recipe, "claims", "what the paper claims, tested on our runs", columns, [rows], notes)
 
 
 def _row(claim: Claim, dataset: Dataset, recipe: str, published: dict[str, Published]) -> Row:
@@ -89,7 +82,7 @@ def _row(claim: Claim, dataset: Dataset, recipe: str, published: dict[str, Publi
     if len(theirs) == 2:
         apart = round(theirs[0] - theirs[1], 2)
         paper = Cell(f"{apart:+.2f}", (apart,))
-    better, worse = (_only(dataset, recipe, stem) for stem in (claim.better, claim.worse))
+    better, worse = (dataset.only(recipe, stem) for stem in (claim.better, claim.worse))
     if better is None or worse is None:
         return (*first, paper, EMPTY, EMPTY, EMPTY)
     seeds = {run.result.seed for run in better.runs} & {run.result.seed for run in worse.runs}
@@ -103,9 +96,3 @@ def _row(claim: Claim, dataset: Dataset, recipe: str, published: dict[str, Publi
     verdict = "not shown" if p >= SIGNIFICANT else "holds" if difference > 0 else "reversed"
     apart_by = Cell(f"{difference:+.2f}", (difference, low, high), f"[{low:+.1f}, {high:+.1f}]")
     return (*first, paper, apart_by, Cell(f"{p:.3f}", (p,)), Cell(verdict, (verdict,)))
-
-
-def _only(dataset: Dataset, recipe: str, stem: str) -> Group | None:
-    """The runs of a cell; None if there are none, or several configurations, of which none is the one."""
-    found = dataset.filling(recipe, stem)
-    return found[0] if len(found) == 1 else None

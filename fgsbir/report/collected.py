@@ -11,10 +11,11 @@ import numpy as np
 
 from fgsbir.errors import InputError
 from fgsbir.metrics.on_the_fly import DrawingRanks, DrawingScores, drawing_scores
-from fgsbir.metrics.ranking import IntArray, Ranking, accuracy_at
-from fgsbir.report.cells import label_of, stem_of_experiment, title_of
+from fgsbir.metrics.ranking import Ranking, accuracy_at
+from fgsbir.report.cells import detail_of, label_of, stem_of_experiment, title_of
 from fgsbir.runs.folder import RunFolder, find_runs
 from fgsbir.runs.result import Result
+from fgsbir.sketch.strokes import IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,19 @@ class Dataset:
         """The configurations that fill a cell: none, one, or several that differ in a setting."""
         return [group for group in self.groups if (group.first.recipe, group.stem) == (recipe, stem)]
 
+    def only(self, recipe: str, stem: str) -> Group | None:
+        """The configuration that fills a cell; None if there is none, or several, of which none is the one."""
+        found = self.filling(recipe, stem)
+        return found[0] if len(found) == 1 else None
+
+    def on_full_sketches(self, recipe: str) -> list[Group]:
+        """The groups of a recipe that were tested on full sketches."""
+        return [g for g in self.groups if g.first.recipe == recipe and detail_of(g.stem) == "full"]
+
     def label(self, group: Group, row: str | None = None) -> str:
         """Name of a group in a table: its row, with the hash of its configuration if others fill the row too."""
         row = row or label_of(group.stem)
-        alone = len(self.filling(group.first.recipe, group.stem)) == 1
+        alone = self.only(group.first.recipe, group.stem) is not None
         return row if alone else f"{row} ({group.first.config_hash})"
 
 

@@ -52,15 +52,7 @@ def build_workspace(entity: str, project: str) -> Workspace:
         entity=entity,
         project=project,
         name=TITLE,
-        sections=[
-            ws.Section(name=name, panels=panels, is_open=True)
-            for name, panels in (
-                ("Test", _scores()),
-                ("Training", _curves()),
-                ("Retrieved and discovered", _images()),
-                ("Tables", _tables()),
-            )
-        ],
+        sections=[ws.Section(name=name, panels=panels, is_open=True) for name, panels in _panels().items()],
         settings=ws.WorkspaceSettings(x_axis="epoch", max_runs=100),
         runset_settings=ws.RunsetSettings(
             groupby=[ws.Metric("Group"), ws.Config("system")],
@@ -75,10 +67,12 @@ def build_report(entity: str, project: str) -> Report:
     """The report: the same panels with text, each line and bar a system's mean over its seeds."""
     import wandb_workspaces.reports.v2 as wr
 
-    def grid(panels: list[Any], *groups: str) -> Any:
+    panels = _panels()
+
+    def grid(section: str, *groups: str) -> Any:
         # A runset without a project shows the report's own.
         order = [wr.OrderBy(wr.SummaryMetric("test/acc1"), ascending=False)]
-        return wr.PanelGrid(runsets=[wr.Runset(name="Runs", groupby=list(groups), order=order)], panels=panels)
+        return wr.PanelGrid(runsets=[wr.Runset(name="Runs", groupby=list(groups), order=order)], panels=panels[section])
 
     return wr.Report(
         entity=entity,
@@ -93,64 +87,48 @@ def build_report(entity: str, project: str) -> Report:
                 "all in percent. "
                 "A bar is the mean over the seeds of a system; runs compare only on one dataset and split."
             ),
-            grid(_scores(), "config.dataset", "config.system", "config.recipe"),
+            grid("Test", "config.dataset", "config.system", "config.recipe"),
             wr.H1("Training"),
             wr.P("The checkpoint that is tested is the one with the highest mean reciprocal rank on val."),
-            grid(_curves(), "config.dataset", "config.system", "config.recipe"),
+            grid("Training", "config.dataset", "config.system", "config.recipe"),
             wr.H1("What was retrieved, and the hierarchies that were discovered"),
             wr.P("A row of a grid is a sketch, its true photo, and the nearest photos; the true one is framed."),
-            grid(_images()),
+            grid("Retrieved and discovered"),
             wr.H1("Tables"),
-            grid(_tables()),
+            grid("Tables"),
         ],
     )
 
 
-def _scores() -> list[Any]:
+def _panels() -> dict[str, list[Any]]:
+    """The panels of each section; charts stand side by side, images and tables one below the other."""
     import wandb_workspaces.reports.v2 as wr
 
-    def bars(metric: str, title: str, index: int) -> Any:
-        layout = wr.Layout(x=8 * index, w=8, h=8)
-        return wr.BarPlot(
-            title=title,
-            metrics=[wr.SummaryMetric(metric)],
-            groupby=wr.Config("system"),
-            groupby_aggfunc="mean",
-            groupby_rangefunc="stddev",
-            layout=layout,
-        )
-
-    scores = {"test/acc1": "acc@1", "test/acc10": "acc@10", "test/mrr": "Mean reciprocal rank"}
-    return [bars(metric, title, index) for index, (metric, title) in enumerate(scores.items())]
-
-
-def _curves() -> list[Any]:
-    import wandb_workspaces.reports.v2 as wr
-
-    def lines(metric: str, title: str, index: int) -> Any:
-        return wr.LinePlot(title=title, x="epoch", y=[metric], layout=wr.Layout(x=8 * index, w=8, h=8))
-
-    return [
-        lines("val/acc1", "acc@1 on val", 0),
-        lines("val/mrr", "Mean reciprocal rank on val", 1),
-        lines("train/loss", "Loss", 2),
-    ]
-
-
-def _images() -> list[Any]:
-    import wandb_workspaces.reports.v2 as wr
-
-    keys = {"test/retrieval": "Retrieved photos", "test/hierarchy": "Merge trees"}
-    return [
-        wr.MediaBrowser(title=title, media_keys=[key], num_columns=2, layout=wr.Layout(y=16 * index, w=24, h=16))
-        for index, (key, title) in enumerate(keys.items())
-    ]
-
-
-def _tables() -> list[Any]:
-    import wandb_workspaces.reports.v2 as wr
-
-    return [
-        wr.WeavePanelSummaryTable(table_name=name, layout=wr.Layout(y=12 * index, w=24, h=12))
-        for index, name in enumerate(("test/result", "test/ranks"))
-    ]
+    bars = {"test/acc1": "acc@1", "test/acc10": "acc@10", "test/mrr": "Mean reciprocal rank"}
+    lines = {"val/acc1": "acc@1 on val", "val/mrr": "Mean reciprocal rank on val", "train/loss": "Loss"}
+    images = {"test/retrieval": "Retrieved photos", "test/hierarchy": "Merge trees"}
+    return {
+        "Test": [
+            wr.BarPlot(
+                title=title,
+                metrics=[wr.SummaryMetric(metric)],
+                groupby=wr.Config("system"),
+                groupby_aggfunc="mean",
+                groupby_rangefunc="stddev",
+                layout=wr.Layout(x=8 * i, w=8, h=8),
+            )
+            for i, (metric, title) in enumerate(bars.items())
+        ],
+        "Training": [
+            wr.LinePlot(title=title, x="epoch", y=[metric], layout=wr.Layout(x=8 * i, w=8, h=8))
+            for i, (metric, title) in enumerate(lines.items())
+        ],
+        "Retrieved and discovered": [
+            wr.MediaBrowser(title=title, media_keys=[key], num_columns=2, layout=wr.Layout(y=16 * i, w=24, h=16))
+            for i, (key, title) in enumerate(images.items())
+        ],
+        "Tables": [
+            wr.WeavePanelSummaryTable(table_name=name, layout=wr.Layout(y=12 * i, w=24, h=12))
+            for i, name in enumerate(("test/result", "test/ranks"))
+        ],
+    }

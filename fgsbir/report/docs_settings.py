@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -113,7 +113,7 @@ def system_table(name: str, experiments: Path) -> str:
             other_class = settings.get(group) != common.get(group)
             if key not in own and (other_class or settings[key] != common.get(key, ...)):
                 changed.add(key)
-    lines = ["| Setting | Default | Modern recipe | Paper recipe | Meaning |", "| --- | --- | --- | --- | --- |"]
+    rows = []
     for key in [*own, *sorted(changed)]:
         group, _, last = key.rpartition(".")
         kinds = [_class(group, settings, groups) if group else system for settings in recipes]
@@ -124,28 +124,31 @@ def system_table(name: str, experiments: Path) -> str:
             for settings, p in zip(recipes, known, strict=True)
         ]
         text = next((_meaning(k, last) for k, p in zip(kinds, known, strict=True) if k and last in p), "")
-        lines.append(f"| `{key}` | {' | '.join(map(_shown, [default, *values]))} | {text} |")
-    return "\n".join(lines) + "\n"
+        rows.append((f"`{key}`", *map(_shown, [default, *values]), text))
+    return _table(("Setting", "Default", "Modern recipe", "Paper recipe", "Meaning"), rows)
 
 
 def recipes_table(experiments: Path) -> str:
     """What the recipes give to all systems."""
     recipes = [_recipe(experiments / "recipes" / f"{name}.yaml") for name in RECIPES]
-    lines = ["| Setting | Modern recipe | Paper recipe |", "| --- | --- | --- |"]
-    for key in sorted({key for settings in recipes for key in settings}):
-        values = [_shown(settings.get(key, MISSING)) for settings in recipes]
-        lines.append(f"| `{key}` | {' | '.join(values)} |")
-    return "\n".join(lines) + "\n"
+    keys = sorted({key for settings in recipes for key in settings})
+    rows = [(f"`{key}`", *(_shown(settings.get(key, MISSING)) for settings in recipes)) for key in keys]
+    return _table(("Setting", "Modern recipe", "Paper recipe"), rows)
 
 
 def group_table(name: str) -> str:
     """The settings of a group that is not a system's, e.g. `data.rendering`; a group inside it has its own table."""
     kind = GROUPS[name]
-    lines = ["| Setting | Default | Meaning |", "| --- | --- | --- |"]
-    for key, parameter in inspect.signature(kind).parameters.items():
-        if not is_dataclass(parameter.default):
-            lines.append(f"| `{name}.{key}` | {_shown(parameter.default)} | {_meaning(kind, key)} |")
-    return "\n".join(lines) + "\n"
+    rows = [
+        (f"`{name}.{key}`", _shown(parameter.default), _meaning(kind, key))
+        for key, parameter in inspect.signature(kind).parameters.items()
+        if not is_dataclass(parameter.default)
+    ]
+    return _table(("Setting", "Default", "Meaning"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head), *rows))
 
 
 def _recipe(path: Path) -> Settings:

@@ -13,12 +13,14 @@ from tqdm import tqdm
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
+from fgsbir.data.sample import on_device
 from fgsbir.errors import InputError
 from fgsbir.metrics.on_the_fly import SHARES, DrawingRanks
-from fgsbir.metrics.ranking import IntArray, compute_ranks
+from fgsbir.metrics.ranking import compute_ranks
 from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_run
+from fgsbir.sketch.strokes import IntArray
 from fgsbir.systems.base import System
 
 
@@ -33,9 +35,7 @@ def stored(folder: RunFolder) -> DrawingRanks | None:
 def measure(folder: RunFolder, name: str) -> DrawingRanks | None:
     """Measures a finished run and stores the ranks; None for a run that was tested on less than the full sketches.
 
-    Args:
-        folder: folder of the run.
-        name: name beside the progress bar.
+    `name` stands beside the progress bar.
 
     Raises:
         InputError: if the run is damaged, or the data is not that of its test.
@@ -90,4 +90,4 @@ def ranks_while_drawing(
 def _encode(system: System, images: SketchDataset | PhotoDataset, batch_size: int) -> Any:
     """The encodings of all images."""
     batches = DataLoader[Any](images, batch_size)  # type: ignore[arg-type]
-    return concat([system.encode_batch(type(b)(*(field.to(system.device) for field in b))) for b in batches])
+    return concat([system.encode_batch(on_device(batch, system.device)) for batch in batches])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.metrics.on_the_fly import SHARES
-from fgsbir.report.cells import DATASETS, DETAILS, PAPER_ROWS, detail_of, split_stem, stem_of
+from fgsbir.report.cells import DATASETS, DETAILS, PAPER_ROWS, split_stem, stem_of
 from fgsbir.report.claims import claims_table
 from fgsbir.report.collected import Dataset, Group, load_runs
 from fgsbir.report.paper_tables import REFERENCE, paper_tables
@@ -38,9 +38,21 @@ from fgsbir.visualization.trees import HierarchyView, stored_hierarchies
 SYSTEM = "Proposed"
 """Row shown beside the reference in the galleries."""
 
+FIGURES: dict[str, tuple[Callable[[Sequence[Curve], Sequence[Curve]], Figure], str]] = {
+    "regions": (
+        region_figure,
+        "acc@1 and seconds a query over the number of regions, the paper's and ours; the table has the numbers",
+    ),
+    "training": (training_figure, "acc@1 on the val split and training loss over epochs, a line a system"),
+    "on_the_fly": (
+        drawing_figure,
+        "ranking percentile and 1/rank over the share of the ink drawn, a line a system; the table has the means",
+    ),
+}
+"""The figures of a recipe by the names of their files: what draws them, and their descriptions for screen readers."""
 
-@dataclass(frozen=True)
-class Drawn:
+
+class Drawn(NamedTuple):
     """A figure: name of its files, the figure, and its markup on the page."""
 
     name: str
@@ -48,8 +60,7 @@ class Drawn:
     markup: Markup
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """All the page says of one recipe on one dataset.
 
     Args:
@@ -81,8 +92,7 @@ class Part:
     hierarchies: tuple[HierarchyView, ...]
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """All the page says of one dataset; `facts` are pairs of a term and its text."""
 
     title: str
@@ -124,7 +134,6 @@ def write_report(runs: Path, out: Path, reference: str = REFERENCE, system: str 
 
 
 def _render(found: Sequence[Dataset], sections: Sequence[Section], reference: str) -> str:
-    """The page as HTML."""
     names = {dataset.name for dataset in found}
     others = [Dataset(name) for name in DATASETS.values() if name not in names]
     results = [run.result for dataset in found for group in dataset.groups for run in group.runs]
@@ -157,7 +166,6 @@ def _write_files(section: Section, out: Path) -> None:
 
 
 def _section(number: int, dataset: Dataset, found: Sequence[Dataset], reference: str, system: str) -> Section:
-    """One dataset and test split."""
     results = [run.result for group in dataset.groups for run in group.runs]
     several = sum(other.name == dataset.name for other in found) > 1
     return Section(
@@ -197,67 +205,38 @@ def _facts(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
 
 
 def _part(anchor: str, dataset: Dataset, recipe: str, reference: str, system: str) -> Part:
-    """One recipe."""
     regions, claims = region_table(dataset, recipe), claims_table(dataset, recipe)
     pair = _two_systems(dataset, recipe, reference, system)
     explained = [group for group in reversed(pair) if _is_explained(group)]
-    explained += sorted(
-        (g for g in dataset.groups if g.first.recipe == recipe and detail_of(g.stem) == "full" and _is_explained(g)),
-        key=lambda group: -group.first.acc1,
-    )
+    explained += sorted(filter(_is_explained, dataset.on_full_sketches(recipe)), key=lambda group: -group.first.acc1)
     return Part(
         name=recipe,
         anchor=anchor,
         folder=_as_folder(recipe),
         tables=(*paper_tables(dataset, recipe, reference), *(table for table in (claims, regions) if table)),
         costs=cost_table(dataset, recipe),
-        regions=_drawn(
-            anchor,
-            "regions",
-            region_figure,
-            region_curves(regions, f"ours, {dataset.title}, {recipe}") if regions else ([], []),
-            "acc@1 and seconds a query over the number of regions, the paper's and ours; the table has the numbers",
-        ),
-        curves=_drawn(
-            anchor,
-            "training",
-            training_figure,
-            training_curves(dataset, recipe),
-            "acc@1 on the val split and training loss over epochs, a line a system",
-        ),
+        regions=_drawn(anchor, "regions", *region_curves(regions, f"ours, {dataset.title}, {recipe}")),
+        curves=_drawn(anchor, "training", *training_curves(dataset, recipe)),
         drawing=drawing_table(dataset, recipe),
-        drawing_curves=_drawn(
-            anchor,
-            "on_the_fly",
-            drawing_figure,
-            drawing_curves(dataset, recipe),
-            "ranking percentile and 1/rank over the share of the ink drawn, a line a system; the table has the means",
-        ),
+        drawing_curves=_drawn(anchor, "on_the_fly", *drawing_curves(dataset, recipe)),
         gallery=_gallery(dataset, recipe, pair),
         hierarchy_system=explained[0].first.system if explained else "",
         hierarchies=_hierarchies(explained[0], anchor) if explained else (),
     )
 
 
-def _drawn(
-    anchor: str,
-    name: str,
-    draw: Callable[[Sequence[Curve], Sequence[Curve]], Figure],
-    curves: tuple[Sequence[Curve], Sequence[Curve]],
-    label: str,
-) -> Drawn | None:
-    """A figure of two panels; None without curves."""
-    upper, lower = curves
+def _drawn(anchor: str, name: str, upper: Sequence[Curve], lower: Sequence[Curve]) -> Drawn | None:
+    """One of `FIGURES`; None without curves."""
     if not upper:
         return None
+    draw, label = FIGURES[name]
     figure = draw(upper, lower)
     return Drawn(name, figure, inline(figure, f"{anchor}-{name}", label))
 
 
 def _two_systems(dataset: Dataset, recipe: str, reference: str, system: str) -> list[Group]:
     """On full sketches, those that were run: the reference, then `system` or else the best of the others."""
-    ranked = sorted(dataset.groups, key=lambda group: -group.first.acc1)
-    ranked = [group for group in ranked if group.first.recipe == recipe and detail_of(group.stem) == "full"]
+    ranked = sorted(dataset.on_full_sketches(recipe), key=lambda group: -group.first.acc1)
     first = [group for group in ranked if group.stem == stem_of(reference)][:1]
     others = [group for group in ranked if group not in first]
     return first + sorted(others, key=lambda group: group.stem != stem_of(system))[:1]
@@ -269,21 +248,19 @@ def _is_explained(group: Group) -> bool:
     return folder.hierarchy.exists() and folder.thumbnails.exists()
 
 
-def region_curves(table: Table, ours: str) -> tuple[list[Curve], list[Curve]]:
-    """acc@1 and seconds a query over the number of regions, the paper's and ours, from a region table."""
+def region_curves(table: Table | None, ours: str) -> tuple[list[Curve], list[Curve]]:
+    """acc@1 and seconds a query over the number of regions, the paper's and ours, from a region table if any."""
+    if table is None:
+        return [], []
+    rows = [[cell.values for cell in row] for row in table.parts[0]]
+
+    def curve(name: str, column: int) -> Curve:
+        return Curve(name, [(row[0][0], row[column][0] if row[column] else nan) for row in rows])
+
+    accuracies = [(own[0], own[2], own[3]) if own else (nan,) * 3 for *_, own, _, _ in rows]
+    bars = [(mean - low, high - mean) for mean, low, high in accuracies]
     theirs = "paper, ChairV2"
-    accuracy: dict[str, list[tuple[float, float]]] = {theirs: [], ours: []}
-    seconds: dict[str, list[tuple[float, float]]] = {theirs: [], ours: []}
-    bars = []
-    for row in table.parts[0]:
-        (x,), (paper_accuracy,), (paper_seconds,), own, own_seconds, _ = (cell.values for cell in row)
-        accuracy[theirs].append((x, paper_accuracy))
-        seconds[theirs].append((x, paper_seconds))
-        accuracy[ours].append((x, own[0] if own else nan))
-        seconds[ours].append((x, own_seconds[0] if own_seconds else nan))
-        bars.append((own[0] - own[2], own[3] - own[0]) if own else (nan, nan))
-    curves = [Curve(name, points, bars if name == ours else ()) for name, points in accuracy.items()]
-    return curves, [Curve(*item) for item in seconds.items()]
+    return [curve(theirs, 1), curve(ours, 3)._replace(bars=bars)], [curve(theirs, 2), curve(ours, 4)]
 
 
 def training_curves(dataset: Dataset, recipe: str) -> tuple[list[Curve], list[Curve]]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Mapping
 from importlib.resources import files
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from fgsbir.report.cells import experiment_of
+
+T = TypeVar("T")
 
 
 class Published(NamedTuple):
@@ -65,6 +68,11 @@ def reruns() -> dict[str, Rerun]:
         how = [f"N_test {row['n_test'] or 'not stated'}", remark.removesuffix(")"), row["selection"], row["source"]]
         cells[experiment_of(system, row["dataset"])] = Rerun(row["acc1"], row["acc10"], "; ".join(filter(None, how)))
     return cells
+
+
+def of_dataset(cells: Mapping[str, T], dataset: str) -> dict[str, T]:
+    """The cells of one dataset, by stem."""
+    return {name.partition("/")[2]: cell for name, cell in cells.items() if name.startswith(f"{dataset}/")}
 
 
 def region_curve() -> list[RegionPoint]:

@@ -11,7 +11,7 @@ import numpy as np
 from fgsbir.metrics.ranking import accuracy_at, bootstrap_interval, paired_test, summarise
 from fgsbir.report.cells import OWN_ROWS, detail_of, stem_of
 from fgsbir.report.collected import Dataset, Group
-from fgsbir.report.paper import Published, Rerun, published, read_table, reruns
+from fgsbir.report.paper import Published, Rerun, of_dataset, published, read_table, reruns
 from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, spread
 
 REFERENCE = "B-Siamese"
@@ -74,8 +74,7 @@ def _table(
 ) -> Table | None:
     """One of the tables; None if it would be empty."""
     places = list(dict.fromkeys(listed))  # the files have a line for each dataset
-    paper = {stem.partition("/")[2]: p for stem, p in published().items() if stem.startswith(f"{dataset.name}/")}
-    others = {stem.partition("/")[2]: r for stem, r in reruns().items() if stem.startswith(f"{dataset.name}/")}
+    paper, others = of_dataset(published(), dataset.name), of_dataset(reruns(), dataset.name)
     if not paper and not any(dataset.filling(recipe, place.stem) for place in places):
         return None
     columns = [Column("", "System", ("system",), True)]
@@ -93,7 +92,7 @@ def _table(
         if paper:
             beside += _published(paper.get(place.stem), scores)
             beside += _published(others.get(place.stem), scores)
-        against = _reference(dataset, recipe, place.stem, reference)
+        against = dataset.only(recipe, stem_of(reference, detail_of(place.stem)))
         groups: Sequence[Group | None] = dataset.filling(recipe, place.stem) or [None]
         for group in groups:
             # Several configurations in one cell are not averaged: each has a row.
@@ -104,18 +103,25 @@ def _table(
     if dataset.groups:
         parts.append((_chance(dataset, scores, len(columns)),))
     shown = {place.label: others[place.stem] for place in places if place.stem in others}
-    title = f"{dataset.title}: {title}"
-    notes = _notes(dataset, bool(paper), shown, reference)
-    return Table(name, title, facts(dataset, recipe), tuple(columns), tuple(parts), notes)
+    return table_of(dataset, recipe, name, title, columns, parts, _notes(dataset, bool(paper), shown, reference))
 
 
-def facts(dataset: Dataset, recipe: str) -> dict[str, object]:
-    """Dataset, recipe and split of the runs in a table; two tables compare only where these are equal."""
-    if not dataset.groups:
-        return {"dataset": dataset.name}
-    result = dataset.groups[0].first
-    split = {"N_test": result.n_test, "gallery": result.n_gallery, "split": result.split_hash}
-    return {"dataset": dataset.name, "recipe": recipe, **split}
+def table_of(
+    dataset: Dataset,
+    recipe: str | None,
+    name: str,
+    title: str,
+    columns: Sequence[Column],
+    parts: Sequence[Sequence[Row]],
+    notes: tuple[str, ...],
+) -> Table:
+    """A table of the runs of a recipe, or with None of all recipes; two compare only where their facts are equal."""
+    facts: dict[str, object] = {"dataset": dataset.name}
+    if dataset.groups:
+        result = dataset.groups[0].first
+        facts |= {} if recipe is None else {"recipe": recipe}
+        facts |= {"N_test": result.n_test, "gallery": result.n_gallery, "split": result.split_hash}
+    return Table(name, f"{dataset.title}: {title}", facts, tuple(columns), tuple(map(tuple, parts)), notes)
 
 
 def _published(cell: Published | Rerun | None, scores: tuple[str, ...]) -> list[Cell]:
@@ -146,12 +152,6 @@ def accuracy(group: Group, reference: Group | None, k: int) -> Cell:
     return cell._replace(values=(*cell.values, low, high, p), note=f"[{low:.1f}, {high:.1f}]", mark=mark)
 
 
-def _reference(dataset: Dataset, recipe: str, stem: str, reference: str) -> Group | None:
-    """The reference on the same sketches, that is, of the same detail; None unless it is one configuration."""
-    found = dataset.filling(recipe, stem_of(reference, detail_of(stem)))
-    return found[0] if len(found) == 1 else None
-
-
 def _with_best(rows: list[tuple[Place, Row]], scores: int) -> list[tuple[Place, Row]]:
     """The rows with the best of ours in bold, among at least two rows on the same sketches."""
     changed = [(place, list(row)) for place, row in rows]
@@ -173,7 +173,6 @@ def chance(gallery: int) -> dict[str, float]:
 
 
 def _chance(dataset: Dataset, scores: tuple[str, ...], width: int) -> Row:
-    """The row of guessing."""
     guess = chance(dataset.groups[0].first.n_gallery)
     cells = [Cell(f"{guess[score]:.2f}", (guess[score], None, None, None, None)) for score in scores]
     return (Cell("chance", ("chance",)), *[EMPTY] * (width - 2 - len(scores)), *cells, EMPTY)

@@ -8,17 +8,17 @@ import numpy as np
 
 from fgsbir.metrics.on_the_fly import MOMENTS, drawing_scores
 from fgsbir.metrics.ranking import bootstrap_interval, mean_interval, summarise
-from fgsbir.report.cells import REGIONS, detail_of, stem_of
+from fgsbir.report.cells import REGIONS, stem_of
 from fgsbir.report.collected import Dataset, Group
 from fgsbir.report.paper import region_curve
-from fgsbir.report.paper_tables import accuracy, chance, facts
+from fgsbir.report.paper_tables import accuracy, chance, table_of
 from fgsbir.runs.result import Result
-from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, short_number, spread
+from fgsbir.visualization.tables import EMPTY, Cell, Column, Row, Table, plain, rounded, short_number, spread
 
 
 def cost_table(dataset: Dataset, recipe: str) -> Table | None:
     """Costs of each system on full sketches; None without runs."""
-    groups = [g for g in dataset.groups if g.first.recipe == recipe and detail_of(g.stem) == "full"]
+    groups = dataset.on_full_sketches(recipe)
     if not groups:
         return None
     columns = (
@@ -41,14 +41,8 @@ def cost_table(dataset: Dataset, recipe: str) -> Table | None:
         "process. Means ± deviations over seeds; an empty cell was not measured.",
         f"Tested on {tested}. Trained on {trained}.",
     )
-    return Table(
-        "costs",
-        f"{dataset.title}: costs",
-        facts(dataset, recipe),
-        columns,
-        (tuple(_cost_row(dataset, g) for g in groups),),
-        notes,
-    )
+    rows = [_cost_row(dataset, group) for group in groups]
+    return table_of(dataset, recipe, "costs", "costs", columns, [rows], notes)
 
 
 def machines(results: Sequence[Result]) -> tuple[str, str]:
@@ -78,20 +72,17 @@ def region_table(dataset: Dataset, recipe: str) -> Table | None:
 
     A number of regions that several configurations ran with has an empty cell.
     """
-    found = {k: dataset.filling(recipe, stem_of("Proposed", regions=k)) for k in sorted(REGIONS)}
-    groups = {k: one[0] for k, one in found.items() if len(one) == 1}
-    if len(groups) < 2:
+    groups = {k: dataset.only(recipe, stem_of("Proposed", regions=k)) for k in sorted(REGIONS)}
+    if sum(group is not None for group in groups.values()) < 2:
         return None
     curve = {point.regions: point for point in region_curve()}
     rows = []
-    for k in sorted(REGIONS):
+    for k, group in groups.items():
         ours = [EMPTY] * 3
-        if k in groups:
-            runs = groups[k].runs
-            times = [None if run.result.query_ms is None else run.result.query_ms / 1000 for run in runs]
-            ours = [accuracy(groups[k], None, 1), spread(times, "{:.4f}".format), Cell(str(len(runs)), (len(runs),))]
-        paper = (Cell(f"{curve[k].acc1:.2f}", (curve[k].acc1,)), Cell(f"{curve[k].seconds:.2f}", (curve[k].seconds,)))
-        rows.append((plain(k), *paper, *ours))
+        if group is not None:
+            times = [None if run.result.query_ms is None else run.result.query_ms / 1000 for run in group.runs]
+            ours = [accuracy(group, None, 1), spread(times, "{:.4f}".format), plain(len(group.runs))]
+        rows.append((plain(k), rounded(curve[k].acc1), rounded(curve[k].seconds), *ours))
     columns = (
         Column("", "Regions", ("regions",)),
         Column("Paper", "acc@1", ("paper_acc1",)),
@@ -106,14 +97,7 @@ def region_table(dataset: Dataset, recipe: str) -> Table | None:
         "Ours: mean ± deviation over seeds, in brackets the 95 % interval by a bootstrap over photos; a query is"
         " encoded and matched with the whole gallery.",
     )
-    return Table(
-        "regions",
-        f"{dataset.title}: Proposed with more or fewer regions",
-        facts(dataset, recipe),
-        columns,
-        (tuple(rows),),
-        notes,
-    )
+    return table_of(dataset, recipe, "regions", "Proposed with more or fewer regions", columns, [rows], notes)
 
 
 def measured_while_drawing(dataset: Dataset, recipe: str) -> list[Group]:
@@ -142,17 +126,9 @@ def drawing_table(dataset: Dataset, recipe: str) -> Table | None:
         " Bhunia et al., CVPR 2020, whose moments differ.",
         "Mean ± deviation over seeds; in brackets the 95 % interval of the mean, by a bootstrap over photos.",
     )
-    return Table(
-        "on_the_fly",
-        f"{dataset.title}: while the sketch is being drawn",
-        facts(dataset, recipe),
-        columns,
-        (
-            tuple(_drawing_row(dataset, group) for group in groups),
-            ((Cell("chance", ("chance", None, None)), *last, EMPTY),),
-        ),
-        notes,
-    )
+    rows = [_drawing_row(dataset, group) for group in groups]
+    parts = [rows, [(Cell("chance", ("chance", None, None)), *last, EMPTY)]]
+    return table_of(dataset, recipe, "on_the_fly", "while the sketch is being drawn", columns, parts, notes)
 
 
 def _drawing_row(dataset: Dataset, group: Group) -> Row:
@@ -178,8 +154,10 @@ def every_run(dataset: Dataset) -> Table:
         Column("", "Recipe", ("recipe",), True),
         Column("", "Seed", ("seed",)),
         Column("", "acc@1", ("acc1", "acc1_low", "acc1_high")),
-        *(Column("", title, (key,)) for title, key in (("acc@5", "acc5"), ("acc@10", "acc10"))),
-        *(Column("", title, (key,)) for title, key in (("Mean rank", "mean_rank"), ("MRR", "mrr"))),
+        Column("", "acc@5", ("acc5",)),
+        Column("", "acc@10", ("acc10",)),
+        Column("", "Mean rank", ("mean_rank",)),
+        Column("", "MRR", ("mrr",)),
         Column("", "val acc@1", ("val_acc1",)),
         Column("", "Best epoch", ("best_epoch",)),
         Column("", "Configuration", ("config_hash",), True),
@@ -196,7 +174,7 @@ def every_run(dataset: Dataset) -> Table:
                 *map(plain, (result.system, result.experiment, result.recipe, result.seed)),
                 first,
                 *_metrics(metrics),
-                EMPTY if result.val_acc1 is None else Cell(f"{result.val_acc1:.2f}", (result.val_acc1,)),
+                rounded(result.val_acc1),
                 plain(result.best_epoch),
                 plain(result.config_hash),
                 EMPTY if result.commit is None else Cell(result.commit[:7], (result.commit,)),
@@ -204,21 +182,13 @@ def every_run(dataset: Dataset) -> Table:
         )
     guess = chance(dataset.groups[0].first.n_gallery)
     last = (Cell("chance", ("chance",)), *[EMPTY] * 3, Cell(f"{guess['acc1']:.2f}", (guess["acc1"], None, None)))
-    split = {name: value for name, value in facts(dataset, "").items() if name != "recipe"}  # of all recipes
     notes = (
         "Accuracies and MRR in percent. The checkpoint tested is the best on val; epochs count from 0. “chance”"
         " is computed, not run: the mean score of guessing.",
     )
-    return Table(
-        "runs",
-        f"{dataset.title}: every run",
-        split,
-        columns,
-        (tuple(rows), ((*last, *_metrics(guess), *[EMPTY] * 4),)),
-        notes,
-    )
+    parts = [rows, [(*last, *_metrics(guess), *[EMPTY] * 4)]]
+    return table_of(dataset, None, "runs", "every run", columns, parts, notes)
 
 
 def _metrics(metrics: dict[str, float]) -> list[Cell]:
-    forms = {"acc5": ".2f", "acc10": ".2f", "mean_rank": ".2f", "mrr": ".2f"}
-    return [Cell(format(metrics[name], form), (metrics[name],)) for name, form in forms.items()]
+    return [rounded(metrics[name]) for name in ("acc5", "acc10", "mean_rank", "mrr")]

@@ -13,13 +13,14 @@ from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.datasets import Embedded
 from fgsbir.data.sample import stacked
 from fgsbir.errors import InputError
-from fgsbir.metrics.tree_agreement import Agreement, IntArray, agreement, joined_owners, random_merges
+from fgsbir.metrics.tree_agreement import Agreement, agreement, joined_owners, random_merges
 from fgsbir.runs.folder import find_runs
 from fgsbir.runs.loading import load_run
 from fgsbir.sketch.detail import detail
+from fgsbir.sketch.strokes import IntArray
 from fgsbir.systems.base import System
 from fgsbir.systems.explanation import Explainable
-from fgsbir.visualization.tables import Cell, Column, Table, plain
+from fgsbir.visualization.tables import Column, Table, plain, rounded
 
 DRAWS = 20
 """Random trees a sketch."""
@@ -64,21 +65,14 @@ def score_runs(root: Path) -> list[Score]:
         if isinstance(system, Explainable) and isinstance(data.source, Embedded):
             scores.append(score(str(folder.path.relative_to(root)), system, data))
     if not scores:
-        raise InputError(
-            root,
-            "no finished run of a system with merge trees on the embedded dataset",
-            "train and test one, e.g. fgsbir run --system proposed --dataset embedded",
-        )
+        problem = "no finished run of a system with merge trees on the embedded dataset"
+        fix = "train and test one, e.g. fgsbir run --system proposed --dataset embedded"
+        raise InputError(root, problem, fix)
     return scores
 
 
 def score(name: str, system: System, data: SketchPhotoDataModule) -> Score:
-    """Explains each test sketch with its true photo and compares the trees.
-
-    Args:
-        name: name of the run.
-        system: an `Explainable` system.
-        data: data whose source is the embedded dataset.
+    """Explains each test sketch of the embedded dataset with its true photo and compares the trees.
 
     Raises:
         InputError: if no test sketch tells good trees from bad ones.
@@ -140,14 +134,6 @@ def _means(found: list[Agreement]) -> tuple[float, float]:
 
 def score_table(scores: Sequence[Score]) -> Table:
     """A row for each run."""
-    columns = (
-        Column("", "run", ("run",), True),
-        Column("", "system", ("system",), True),
-        Column("", "sketches", ("sketches",)),
-        Column("", "triplets", ("triplets",)),
-        Column("", "random", ("random_triplets",)),
-        Column("", "clusters", ("clusters",)),
-        Column("", "random", ("random_clusters",)),
-    )
-    rows = tuple((*map(plain, row[:3]), *(Cell(f"{percent:.1f}", (percent,)) for percent in row[3:])) for row in scores)
+    columns = tuple(Column("", name.split("_")[0], (name,), name in ("run", "system")) for name in Score._fields)
+    rows = tuple((*map(plain, row[:3]), *(rounded(percent, 1) for percent in row[3:])) for row in scores)
     return Table("trees", "", {}, columns, (rows,))

@@ -55,12 +55,7 @@ def add_photos(
 ) -> Added:
     """Encodes new and changed photos and adds them batch by batch; prints a line for each broken one.
 
-    Args:
-        writer: writer of the index.
-        model: model that encodes the photos.
-        records: photos to add.
-        reader: reader of the photos.
-        precision: precision of nodes and maps in an empty index; an index with photos keeps its own.
+    `precision` is that of nodes and maps in an empty index; an index with photos keeps its own.
     """
     new, unchanged, broken = 0, 0, []
     head = read_head(writer.folder, writer.manifest.fields)

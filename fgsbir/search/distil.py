@@ -20,6 +20,7 @@ from fgsbir.files import read_bytes
 from fgsbir.retrieval.distances import concat
 from fgsbir.search.index import DISTILLED, REBUILD, Field, PhotoIndex, spread
 from fgsbir.search.model import LoadedModel, sketch_batch
+from fgsbir.sketch.strokes import FloatArray
 
 SKETCHES, PHOTOS = 300, 200
 """Most sketches and photos to learn from; all pairs of them are matched."""
@@ -30,8 +31,6 @@ DIM = 64
 STEPS = 600
 """Training steps."""
 _BLOCK = 8192  # photos encoded at a time
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class Head(NamedTuple):
@@ -86,8 +85,7 @@ def pool(nodes: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> FloatArray:
     """Mean and maximum of the first `counts` nodes side by side, `(B, 2 d)`; nodes `(B, N, d)` are not negative."""
     real = (np.arange(nodes.shape[1]) < counts[:, None])[..., None]
     kept = np.where(real, nodes, 0).astype(np.float32)
-    pooled: FloatArray = np.concatenate([kept.sum(1) / counts[:, None], kept.max(1)], 1, dtype=np.float32)
-    return pooled
+    return np.concatenate([kept.sum(1) / counts[:, None], kept.max(1)], 1, dtype=np.float32)
 
 
 def _unit(vectors: FloatArray) -> FloatArray:

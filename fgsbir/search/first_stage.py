@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
-from fgsbir.search.index import DISTILLED, LISTS, IntArray, PhotoIndex, spread
+from fgsbir.search.index import DISTILLED, LISTS, PhotoIndex, spread
+from fgsbir.sketch.strokes import IntArray
 
 BACKEND_HELP = "first stage: faiss, qdrant (in a folder of the index), or the URL of a Qdrant server; default: faiss"
 INSTALL = "install it: pip install 'fgsbir[search]'"
@@ -138,7 +139,6 @@ class Faiss(FirstStage):
 
 
 def _lists(photos: int) -> int:
-    """The number of inverted lists for this many photos."""
     return round(math.sqrt(photos))
 
 
@@ -223,7 +223,6 @@ class Qdrant(FirstStage):
             self.client.upload_points(self.collection, points, wait=True)
 
     def _rows(self) -> IntArray:
-        """The rows in the collection."""
         rows: list[int] = []
         after: Any = None
         while True:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from fgsbir import __version__
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write, locked
+from fgsbir.sketch.strokes import IntArray
 
 FORMAT = 1
 MANIFEST, LOG, THUMBNAILS, LISTS = "manifest.json", "photos.jsonl", "thumbnails.bin", "lists.faiss"
@@ -32,7 +33,6 @@ DISTILLED = "distilled_"
 """Prefix of the field of distilled vectors."""
 REBUILD = "restore it, or build a new index in another folder"
 
-IntArray = npt.NDArray[np.int64]
 Precision = Literal["float32", "float16"]
 
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fgsbir.errors import InputError
-from fgsbir.search.index import IntArray, Recall, spread
+from fgsbir.search.index import Recall, spread
 from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
-from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.sketch.strokes import IntArray, VectorSketch
 
 TOP = 10
 """Photos of the exhaustive ranking that should be found."""

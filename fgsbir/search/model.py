@@ -21,7 +21,7 @@ from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.reading import LoadedPhoto, Reader, ink_margin, searched, sketch_sample
 from fgsbir.data.records import PhotoRecord
-from fgsbir.data.sample import PhotoBatch, SketchBatch
+from fgsbir.data.sample import PhotoBatch, SketchBatch, on_device
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.files import file_digest
@@ -73,7 +73,7 @@ class LoadedModel:
     @torch.inference_mode()
     def encode_photos(self, photos: PhotoBatch, precision: Precision = "float32") -> dict[str, npt.NDArray[Any]]:
         """The fields that an index stores for a batch of photos, `(B, ...)` each."""
-        encoded = self.system.encode_batch(PhotoBatch(*(field.to(self.system.device) for field in photos)))
+        encoded = self.system.encode_batch(on_device(photos, self.system.device))
         fields = {name: field.cpu().numpy() for name, field in encoded._asdict().items()}
         if precision == "float16":  # nodes and maps only: vectors and counts are small
             fields = {k: v.astype(np.float16) if v.ndim > 2 and v.dtype == np.float32 else v for k, v in fields.items()}

@@ -11,6 +11,7 @@ from PIL import Image
 from fgsbir.data.reading import placed
 from fgsbir.files import atomic_write
 from fgsbir.search.searcher import Found, Searcher
+from fgsbir.sketch.formats.svg import svg_points
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.visualization.html import encoded_uri, templates
 from fgsbir.visualization.trees import HierarchyView, build_hierarchy
@@ -20,14 +21,7 @@ EXPLAINED = 3
 
 
 def write_page(searcher: Searcher, name: str, sketch: VectorSketch, found: Found, page: Path) -> None:
-    """Writes the page: the sketch, the photos, and the merge trees of the nearest photos.
-
-    Args:
-        searcher: searcher that found the photos.
-        name: name of the sketch.
-        sketch: sketch that was searched for.
-        found: answer of the searcher.
-        page: file to write.
+    """Writes the page: the sketch and its name, the photos found, and the merge trees of the nearest ones.
 
     Raises:
         InputError: if it cannot be written.
@@ -43,7 +37,7 @@ def write_page(searcher: Searcher, name: str, sketch: VectorSketch, found: Found
             experiment=model.experiment,
             photos=f"{len(searcher):,}",
             milliseconds=f"{found.encode_ms + found.first_ms + found.match_ms:.0f}",
-            ink=[" ".join(f"{100 * x:.1f},{100 * y:.1f}" for x, y in _line(stroke)) for stroke in shown.strokes],
+            ink=[svg_points(stroke, 100) for stroke in shown.strokes],
             hits=[
                 {
                     "photo": hit.photo,
@@ -78,10 +72,3 @@ def _views(searcher: Searcher, name: str, sketch: VectorSketch, found: Found) ->
         )
         views.append(view)
     return views
-
-
-def _line(
-    stroke: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """A stroke, with a single point doubled: a line of length zero with round caps is drawn as a dot."""
-    return stroke if len(stroke) > 1 else stroke.repeat(2, axis=0)

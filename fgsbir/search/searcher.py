@@ -14,15 +14,15 @@ import torch
 from PIL import Image
 
 from fgsbir.data.reading import placed
-from fgsbir.data.sample import PhotoBatch, stacked
+from fgsbir.data.sample import PhotoBatch, on_device, stacked
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import Hit
 from fgsbir.search.distil import read_head
 from fgsbir.search.first_stage import FirstStage, open_first_stage
-from fgsbir.search.index import IntArray, PhotoIndex
+from fgsbir.search.index import PhotoIndex
 from fgsbir.search.model import LoadedModel, sketch_batch
-from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.sketch.strokes import IntArray, VectorSketch
 from fgsbir.systems.explanation import Explainable, Explanation
 from fgsbir.systems.node_system import TreeSystem
 
@@ -181,8 +181,7 @@ class Searcher:
     @torch.inference_mode()
     def distances(self, encoded: Any, rows: IntArray) -> npt.NDArray[np.float32]:
         """The system's distances from one sketch to the photos in R rows, `(R,)`."""
-        out: npt.NDArray[np.float32] = self.system.match_all(encoded, self._encodings(encoded, rows))[0].cpu().numpy()
-        return out
+        return self.system.match_all(encoded, self._encodings(encoded, rows))[0].cpu().numpy()
 
     def _encodings(self, encoded: Any, rows: IntArray) -> Any:
         """The photos in R rows as a batch of the same type as `encoded`, on the system's device."""
@@ -207,9 +206,7 @@ class Searcher:
             else:
                 pixels = np.asarray(Image.open(io.BytesIO(self.thumbnail(photo))))
                 shown = stacked([PhotoBatch(*self.rendering.photo(pixels, boxes, UnitAffine()), torch.tensor(0))])
-                explanation = self.system.explain_images(
-                    batch, PhotoBatch(*(field.to(self.system.device) for field in shown))
-                )[0]
+                explanation = self.system.explain_images(batch, on_device(shown, self.system.device))[0]
         nodes = sketch.grouped(self.rendering.max_strokes).strokes
         strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in nodes]
         strokes += [[]] * self.rendering.whole_sketch_node

@@ -26,7 +26,6 @@ from fgsbir.serve.messages import (
     HealthAnswer,
     HitAnswer,
     InfoAnswer,
-    LevelAnswer,
     Milliseconds,
     SearchAnswer,
     SearchRequest,
@@ -192,12 +191,4 @@ def _no_photo() -> ApiError:
 
 
 def _explanation(view: PairView) -> ExplanationAnswer:
-    tree = view.explanation
-    return ExplanationAnswer(
-        strokes=view.strokes,
-        stroke_boxes=view.stroke_boxes,
-        photo_boxes=view.photo_boxes,
-        sketch_merges=tree.sketch_merges,
-        photo_merges=tree.photo_merges,
-        levels=[LevelAnswer.model_validate(level) for level in tree.levels],
-    )
+    return ExplanationAnswer.model_validate(view._asdict() | view.explanation._asdict())

@@ -42,11 +42,7 @@ class Reader:
         self._pipe: Connection | None = None
 
     def read(self, content: bytes, suffix: str) -> VectorSketch:
-        """The sketch in a file.
-
-        Args:
-            content: content of the file.
-            suffix: format of the file, one of `SKETCH_SUFFIXES`.
+        """The sketch in the content of a file; its suffix, one of `SKETCH_SUFFIXES`, tells the format.
 
         Raises:
             Unreadable: if the file holds no sketch, or exceeds a limit.

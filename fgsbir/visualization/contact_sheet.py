@@ -117,7 +117,6 @@ def _regions_image(photo: npt.NDArray[np.uint8], boxes: FloatArray) -> Image.Ima
 
 
 def _edges_image(photo: npt.NDArray[np.uint8]) -> Image.Image:
-    """The outlines of the photo, as a network reads them."""
     return Image.fromarray(edge_map(UnitAffine.letterbox(*photo.shape[:2]).image(photo, _CELL)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +26,7 @@ TRUE = (18, 146, 79)
 """Colour of the frame of the true photo, as on the report's page."""
 
 
-@dataclass(frozen=True)
-class Photo:
+class Photo(NamedTuple):
     """One retrieved photo: its id, its thumbnail as a data URI, and whether it is the true one."""
 
     photo_id: str
@@ -36,8 +34,7 @@ class Photo:
     is_true: bool
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What one run retrieved for a query: the sketch as it saw it, the true photo's rank, the nearest photos."""
 
     detail: str
@@ -46,8 +43,7 @@ class Answer:
     photos: tuple[Photo, ...]
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """One sketch and its true photo, and of each system the answers from full detail to least."""
 
     query_id: str
@@ -89,11 +85,7 @@ def pick_queries(ranks: npt.NDArray[np.int64], count: int = QUERIES, seed: int =
 
 
 def build_gallery(
-    systems: Mapping[str, Mapping[str, Shown]],
-    photos: UInt8Array,
-    count: int = QUERIES,
-    top: int = TOP,
-    seed: int = SEED,
+    systems: Mapping[str, Mapping[str, Shown]], photos: UInt8Array, count: int = QUERIES, top: int = TOP
 ) -> list[Query]:
     """The answers of several systems to the same queries, at several levels of detail.
 
@@ -102,10 +94,9 @@ def build_gallery(
         photos: thumbnails in gallery order, `(G, H, W, 3)`.
         count: number of queries.
         top: photos shown a run.
-        seed: seed of the choice of queries.
     """
     first = [next(iter(levels.values())).ranking for levels in systems.values()]
-    chosen = pick_queries(np.stack([ranking.ranks for ranking in first]), count, seed)
+    chosen = pick_queries(np.stack([ranking.ranks for ranking in first]), count)
     target = first[0].target
 
     def answer(detail: str, shown: Shown, query: int) -> Answer:

@@ -101,6 +101,11 @@ def plain(value: object) -> Cell:
     return EMPTY if value is None else Cell(str(value), (value,))
 
 
+def rounded(value: float | None, digits: int = 2) -> Cell:
+    """A number with as many digits behind the point; None is an empty cell."""
+    return EMPTY if value is None else Cell(f"{value:.{digits}f}", (value,))
+
+
 def plain_row(*values: object) -> Row:
     """Values printed as they are, a cell each."""
     return tuple(map(plain, values))

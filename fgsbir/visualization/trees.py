@@ -7,7 +7,6 @@ then fuses one pair of nodes in each branch, until one node is left in both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from markupsafe import Markup, escape
 
 from fgsbir.metrics.ranking import Ranking
 from fgsbir.models.merge_tree import Explanation, MergeTree
+from fgsbir.sketch.formats.svg import svg_points
 from fgsbir.visualization.html import UInt8Array, data_uri, templates
 
 CELL = 54  # pixels from one node of a drawn tree to the next
@@ -29,8 +29,7 @@ Strokes = Sequence[Sequence[Sequence[float]]]
 Boxes = Sequence[Sequence[float]]
 
 
-@dataclass(frozen=True)
-class LevelView:
+class LevelView(NamedTuple):
     """One level: its nodes over sketch and photo, and two small maps of co-attention, rows sketch, columns photo nodes.
 
     A system without co-attention has no maps.
@@ -42,8 +41,7 @@ class LevelView:
     to_sketch: Markup | None
 
 
-@dataclass(frozen=True)
-class HierarchyView:
+class HierarchyView(NamedTuple):
     """Everything a page shows of one pair; the SVGs refer to the symbols in `symbols`."""
 
     query_id: str
@@ -152,13 +150,10 @@ def _colour(index: int) -> str:
 
 def _stroke_shapes(strokes: Strokes, prefix: str) -> list[str]:
     """One shape a stroke in a 100 x 100 frame, and all of them in colour as one group."""
-    shapes = []
-    for i, stroke in enumerate(strokes):
-        # A single point is doubled: a line of no length with round caps is a dot.
-        points = " ".join(
-            f"{100 * x:.1f},{100 * y:.1f}" for x, y in (stroke if len(stroke) > 1 else [*stroke, *stroke])
-        )
-        shapes.append(f'<polyline id="{prefix}-k{i}" class="ink" points="{points}"/>')
+    shapes = [
+        f'<polyline id="{prefix}-k{i}" class="ink" points="{svg_points(stroke, 100)}"/>'
+        for i, stroke in enumerate(strokes)
+    ]
     coloured = (f'<use href="#{prefix}-k{i}" stroke="{_colour(i)}"/>' for i in range(len(strokes)))
     return [*shapes, f'<g id="{prefix}-ink">{"".join(coloured)}</g>']
 
@@ -191,19 +186,13 @@ def _photo_symbol(node: int, members: Sequence[int], boxes: Boxes, prefix: str) 
         crop = f'<svg {frame} viewBox="{view}" preserveAspectRatio="none">{photo}</svg>'
         return _symbol(f"{prefix}-p{node}", f'{crop}<rect {frame} class="box" stroke="{_colour(members[0])}"/>')
     # The whole image would light everything: it is shown as a frame instead.
-    parts = [i for i in members if not _is_whole(boxes[i])]
+    parts = [i for i in members if (boxes[i][2] - boxes[i][0]) * (boxes[i][3] - boxes[i][1]) <= 0.98]
     lit = "".join(_box(boxes[i], "none") for i in parts)
     clip = f'<clipPath id="{prefix}-c{node}">{lit}</clipPath>'
     body = f'<g opacity="0.25">{photo}</g><g clip-path="url(#{prefix}-c{node})">{photo}</g>'
     body += "".join(_box(boxes[i], _colour(i)) for i in parts)
-    if len(parts) < len(members):
-        body += WHOLE
+    body += WHOLE if len(parts) < len(members) else ""
     return clip + _symbol(f"{prefix}-p{node}", body)
-
-
-def _is_whole(box: Sequence[float]) -> bool:
-    """Whether a region is the whole image."""
-    return (box[2] - box[0]) * (box[3] - box[1]) > 0.98
 
 
 def _symbol(name: str, body: str) -> str:
@@ -267,7 +256,6 @@ class _Branches(NamedTuple):
 
 
 def _has_maps(level: Mapping[str, Any]) -> bool:
-    """Whether a level has co-attention."""
     return level.get("sketch_to_photo") is not None
 
 

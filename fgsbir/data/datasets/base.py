@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 
 from fgsbir.data.records import PairedData
+from fgsbir.errors import InputError
 
 
 class DataSource(ABC):
@@ -23,3 +26,17 @@ class DataSource(ABC):
         Raises:
             InputError: if files are missing or broken.
         """
+
+
+def find_folder(root: Path, names: Sequence[str], contents: Sequence[str], what: str) -> Path:
+    """The folder of a dataset: the first of `root` and the folders `names` below it that holds all `contents`.
+
+    Raises:
+        InputError: if there is none; it says that `what` is missing.
+    """
+    for folder in (root, *(root / name for name in names)):
+        if all((folder / content).exists() for content in contents):
+            return folder
+    problem = f"no {what}, here or in {' or '.join(map(repr, names))}"
+    fix = "download the dataset and name its folder in FGSBIR_DATA or --data.source.init_args.root"
+    raise InputError(root, problem, fix)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fgsbir.data.datasets.base import DataSource
+from fgsbir.data.datasets.base import DataSource, find_folder
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.splits import read_list
 from fgsbir.errors import InputError
@@ -54,7 +54,7 @@ class ChairV1(DataSource):
         Raises:
             InputError: if a file is missing or broken, or none of the `val` photos is there.
         """
-        folder = _find(self.root)
+        folder = find_folder(self.root, ("qmul-chair-v1", "ChairV1"), (ANNOTATION,), f"'{ANNOTATION}'")
         annotation, val = _read(folder / ANNOTATION), read_list("chair_v1_val")
         if not any(Path(name).stem in val for name in annotation["train"]["images"]):
             problem = "none of the photos that are held out for validation is there"
@@ -82,18 +82,6 @@ class ChairV1(DataSource):
             for id_, split, path in tqdm(drawn, "sketches", unit="sketch", disable=len(drawn) <= _SILENT)
         )
         return PairedData(self.name, sketches, photos, judgements=judgements)
-
-
-def _find(root: Path) -> Path:
-    """The folder that holds the dataset."""
-    for folder in (root, root / "qmul-chair-v1", root / "ChairV1"):
-        if (folder / ANNOTATION).is_file():
-            return folder
-    raise InputError(
-        root,
-        f"no '{ANNOTATION}' here or in 'qmul-chair-v1' or 'ChairV1'",
-        "download the dataset and name its folder in FGSBIR_DATA or --data.source.init_args.root",
-    )
 
 
 def _read(path: Path) -> dict[str, dict[str, list[Any]]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fgsbir.data.datasets.base import DataSource
 from fgsbir.data.records import SPLITS, PairedData, PhotoRecord, SketchRecord
@@ -18,8 +18,7 @@ from fgsbir.sketch.strokes import VectorSketch
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
-@dataclass(frozen=True)
-class _Pair:
+class _Pair(NamedTuple):
     """One sketch file, the photo it shows, and its split if the user gave one."""
 
     sketch: Path
@@ -79,8 +78,7 @@ class Folder(DataSource):
             shares = {"train": 1 - self.val_fraction - self.test_fraction, "val": self.val_fraction}
             shares["test"] = self.test_fraction
             used = {s.split for s in sketches}
-            empty = [split for split, share in shares.items() if share > 1e-6 and split not in used]
-            if empty:
+            if empty := [split for split, share in shares.items() if share > 1e-6 and split not in used]:
                 fix = "add photos, change the fractions, or give a CSV with a split column"
                 raise InputError(self.path, f"none of the {len(photos)} photos falls into '{empty[0]}'", fix)
         records = {id_: PhotoRecord(id_, splits[id_], path) for id_, path in photos.items()}
@@ -108,11 +106,9 @@ def _photos(root: Path) -> dict[str, Path]:
 
 
 def _paired_by_name(root: Path, photos: Mapping[str, Path]) -> list[_Pair]:
-    """Every sketch file with the photo of its name."""
     folder = root / "sketches"
     paths = listed(folder, f"put the sketches ({', '.join(SKETCH_SUFFIXES)}) there")
-    pairs = []
-    orphans = []
+    pairs, orphans = [], []
     for path in paths:
         names = (path.stem, re.sub(r"[_-]\d+$", "", path.stem))
         photo_id = next((name for name in names if name in photos), None)
@@ -121,18 +117,15 @@ def _paired_by_name(root: Path, photos: Mapping[str, Path]) -> list[_Pair]:
         else:
             pairs.append(_Pair(path, photo_id))
     if orphans:
-        raise InputError(
-            folder,
-            f"{len(orphans)} of {len(paths)} sketches have no photo of their name, first '{orphans[0]}'",
-            "name sketches <photo>, <photo>_<n> or <photo>-<n>, or give a CSV of pairs",
-        )
+        problem = f"{len(orphans)} of {len(paths)} sketches have no photo of their name, first '{orphans[0]}'"
+        fix = "name sketches <photo>, <photo>_<n> or <photo>-<n>, or give a CSV of pairs"
+        raise InputError(folder, problem, fix)
     if not pairs:
         raise InputError(folder, "it holds no sketches", f"put {', '.join(SKETCH_SUFFIXES)} files there")
     return pairs
 
 
 def _paired_by_csv(root: Path, path: Path, photos: Mapping[str, Path]) -> list[_Pair]:
-    """The rows of the CSV."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -170,11 +163,8 @@ def _read_all(root: Path, pairs: list[_Pair]) -> dict[Path, VectorSketch]:
         except InputError as error:
             errors.append(str(error))
     if errors:
-        raise InputError(
-            root / "sketches",
-            f"{len(errors)} of {len(pairs)} sketches cannot be used, first: {errors[0]}",
-            "repair or remove them",
-        )
+        problem = f"{len(errors)} of {len(pairs)} sketches cannot be used, first: {errors[0]}"
+        raise InputError(root / "sketches", problem, "repair or remove them")
     return drawings
 
 

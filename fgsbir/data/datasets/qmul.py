@@ -1,13 +1,17 @@
-"""What ChairV2 and ShoeV2 of QMUL have in common: one coordinate file and a folder of photos."""
+"""QMUL-ChairV2 and QMUL-ShoeV2: vector sketches of photographed chairs and shoes."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
+from fgsbir.data.datasets.base import DataSource, find_folder
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
+from fgsbir.data.splits import lowest_tenth, read_list
 from fgsbir.errors import InputError
-from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.files import data_root
+from fgsbir.sketch.formats import read_qmul
 
 SplitCounts = Mapping[str, tuple[int, int]]  # (sketches, photos) of "train", which includes val, and of "test"
 
@@ -23,54 +27,94 @@ releases cannot be compared.
 """
 
 
-def find_folder(root: Path, coordinates: str, names: tuple[str, ...]) -> Path:
-    """The folder with the coordinate file and `photo/`: `root`, or one of `names` below it.
+class _Release(DataSource):
+    """What ChairV2 and ShoeV2 have in common: one coordinate file beside a folder of photos.
 
-    Raises:
-        InputError: if there is none.
+    Attributes:
+        coordinates: name of the coordinate file; its keys are `/<split>/<photo>_<n>`.
+        folders: names of the dataset's folder.
     """
-    for folder in (root, *(root / name for name in names)):
-        if (folder / coordinates).is_file() and (folder / "photo").is_dir():
-            return folder
-    raise InputError(
-        root,
-        f"no '{coordinates}' beside a folder 'photo', here or in {' or '.join(repr(name) for name in names)}",
-        "download the dataset and name its folder in FGSBIR_DATA or --data.source.init_args.root",
-    )
+
+    coordinates: str
+    folders: tuple[str, ...]
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = data_root(root)
+
+    @abstractmethod
+    def held_out(self, training: set[str]) -> frozenset[str]:
+        """The ids of the training photos that are held out for validation, given all of them."""
+
+    def load(self) -> PairedData:
+        """Reads the coordinate file and finds the photos.
+
+        Raises:
+            InputError: if a file is missing or broken, or none of the photos held out for validation is there.
+        """
+        needed = (self.coordinates, "photo")
+        folder = find_folder(self.root, self.folders, needed, f"'{self.coordinates}' beside a folder 'photo'")
+        sketches = read_qmul(folder / self.coordinates)
+        val = self.held_out({_photo_id(key) for key in sketches if key.startswith("/train/")})
+        records = []
+        photos: dict[str, PhotoRecord] = {}
+        for key in sorted(sketches):
+            _, split, name = key.split("/")
+            photo = _photo_id(key)
+            if split == "train" and photo in val:
+                split = "val"
+            photos.setdefault(photo, PhotoRecord(photo, split, folder / "photo" / f"{photo}.png"))
+            records.append(SketchRecord(name, photo, split, sketches[key]))
+        present = {path.name for path in (folder / "photo").iterdir()}
+        if missing := sorted(photo for photo in photos if f"{photo}.png" not in present):
+            problem = f"{len(missing)} of {len(photos)} photos are missing, first '{missing[0]}.png'"
+            raise InputError(folder / "photo", problem, "unpack the photos of the dataset there")
+        return PairedData(self.name, tuple(records), photos)
 
 
-def pair(name: str, folder: Path, sketches: Mapping[str, VectorSketch], val: frozenset[str]) -> PairedData:
-    """Records of all sketches and of the photos that their keys name.
+class ChairV2(_Release):
+    """QMUL-ChairV2: 952 + 323 vector sketches of 300 + 100 chairs, in the release's own split.
+
+    30 of the 300 training photos, with all their sketches, are held out as `val`: a fixed list in
+    `fgsbir/data/splits/chair_v2_val.txt`.
 
     Args:
-        name: name of the dataset.
-        folder: folder that holds `photo/<id>.png`.
-        sketches: by key, `/<split>/<photo>_<n>`.
-        val: training photos that are held out for validation.
-
-    Raises:
-        InputError: if a photo is missing, or a photo is in two splits.
+        root: folder that holds `photo/<id>.png` and `ChairV2_Coordinate`, or the folder above it where it is called
+            `qmul-chair-v2` or `ChairV2`; `$FGSBIR_DATA`, else `data`, if not given.
     """
-    records = []
-    photos: dict[str, PhotoRecord] = {}
-    for key in sorted(sketches):
-        id_ = photo_id(key)
-        split = key.split("/")[1]
-        if split == "train" and id_ in val:
-            split = "val"
-        photos.setdefault(id_, PhotoRecord(id_, split, folder / "photo" / f"{id_}.png"))
-        records.append(SketchRecord(key.split("/")[2], id_, split, sketches[key]))
-    present = {path.name for path in (folder / "photo").iterdir()}
-    missing = sorted(id_ for id_ in photos if f"{id_}.png" not in present)
-    if missing:
-        raise InputError(
-            folder / "photo",
-            f"{len(missing)} of {len(photos)} photos are missing, first '{missing[0]}.png'",
-            "unpack the photos of the dataset there",
-        )
-    return PairedData(name, tuple(records), photos)
+
+    name = "chair_v2"
+    coordinates = "ChairV2_Coordinate"
+    folders = ("qmul-chair-v2", "ChairV2")
+
+    def held_out(self, training: set[str]) -> frozenset[str]:
+        """The fixed list."""
+        val = read_list("chair_v2_val")
+        if not val & training:
+            problem = "none of the photos that are held out for validation is there"
+            raise InputError(self.root / self.coordinates, problem, "use the published ChairV2 files")
+        return val
 
 
-def photo_id(key: str) -> str:
+class ShoeV2(_Release):
+    """QMUL-ShoeV2: sketches of 2,000 shoes, 1,800 for training, in the release's own split.
+
+    The tenth of the training photos with the lowest hash of their ids (180), with all their sketches, is held out as
+    `val`.
+
+    Args:
+        root: folder that holds `photo/<id>.png` and `ShoeV2_Coordinate`, or the folder above it where it is called
+            `qmul-shoe-v2` or `ShoeV2`; `$FGSBIR_DATA`, else `data`, if not given.
+    """
+
+    name = "shoe_v2"
+    coordinates = "ShoeV2_Coordinate"
+    folders = ("qmul-shoe-v2", "ShoeV2")
+
+    def held_out(self, training: set[str]) -> frozenset[str]:
+        """The tenth with the lowest hash."""
+        return lowest_tenth(training)
+
+
+def _photo_id(key: str) -> str:
     """`<photo>` of a key `/<split>/<photo>_<n>`."""
     return key.split("/")[2].rsplit("_", 1)[0]

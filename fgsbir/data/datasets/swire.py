@@ -12,21 +12,13 @@ from typing import Literal, get_args
 from PIL import Image
 from tqdm import tqdm
 
-from fgsbir.data.datasets.base import DataSource
+from fgsbir.data.datasets.base import DataSource, find_folder
 from fgsbir.data.procedural.generate import Instance, view_hierarchy
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord, read_image
 from fgsbir.data.splits import lowest_tenth, unit_hash
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
-from fgsbir.files import (
-    atomic_write,
-    cache_root,
-    data_root,
-    load_arrays,
-    read_bytes,
-    require_writable,
-    save_arrays,
-)
+from fgsbir.files import atomic_write, cache_root, data_root, load_arrays, read_bytes, require_writable, save_arrays
 from fgsbir.regions.components import components
 from fgsbir.regions.view_hierarchy import FRAME
 from fgsbir.sketch.raster import rasterise
@@ -83,7 +75,8 @@ class Swire(DataSource):
             InputError: if a folder or a screen is missing, a name is not as described, a sketch cannot be read, no
                 sketch is left for training or for testing, or the cache cannot be written.
         """
-        folder = _find(self.root)
+        needed = ("sketches", "screens")
+        folder = find_folder(self.root, ("swire",), needed, "folders 'sketches' and 'screens'")
         names = _names(folder / "sketches")
         splits = _splits([(screen, designer) for screen, designer, _ in names], self.by)
         chosen = [(screen, path, split) for (screen, _, path), split in zip(names, splits, strict=True) if split]
@@ -94,13 +87,9 @@ class Swire(DataSource):
         )
         first = {sketch.photo_id: sketch.split for sketch in reversed(sketches)}
         files = {path.stem: path for path in sorted((folder / "screens").iterdir()) if path.suffix in (".jpg", ".png")}
-        missing = [id_ for id_ in first if id_ not in files]
-        if missing:
-            raise InputError(
-                folder / "screens",
-                f"{len(missing)} of {len(first)} screens are missing, first '{min(missing, key=int)}'",
-                "copy the screenshots from RICO",
-            )
+        if missing := [id_ for id_ in first if id_ not in files]:
+            problem = f"{len(missing)} of {len(first)} screens are missing, first '{min(missing, key=int)}'"
+            raise InputError(folder / "screens", problem, "copy the screenshots from RICO")
         photos = {id_: PhotoRecord(id_, first[id_], files[id_]) for id_ in sorted(first, key=int)}
         return PairedData(self.name, sketches, photos, recurring=self.by == "designer")
 
@@ -164,18 +153,6 @@ def write_swire(folder: Path, instances: Sequence[Instance], height: int = 640) 
             raster = rasterise(upright.sketch(sketch), height, ink="light")[:, left : left + width]
             with atomic_write(folder / "sketches" / f"{screen}_{designer}.jpg") as file:
                 Image.fromarray(raster).save(file, "JPEG", quality=95)
-
-
-def _find(root: Path) -> Path:
-    """The folder that holds the dataset."""
-    for folder in (root, root / "swire"):
-        if (folder / "sketches").is_dir() and (folder / "screens").is_dir():
-            return folder
-    raise InputError(
-        root,
-        "no folders 'sketches' and 'screens', here or in 'swire'",
-        "unpack SWIRE and RICO there, or name their folder in FGSBIR_DATA or --data.source.init_args.root",
-    )
 
 
 def _names(folder: Path) -> list[tuple[str, int, Path]]:

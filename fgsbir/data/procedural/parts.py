@@ -126,11 +126,8 @@ def rectangle(x1: float, y1: float, x2: float, y2: float, radius: float = 0.0) -
     quarter = np.linspace(0, np.pi / 2, 5)
     corners = [(x2 - radius, y2 - radius, 0.0), (x1 + radius, y2 - radius, 0.5)]
     corners += [(x1 + radius, y1 + radius, 1.0), (x2 - radius, y1 + radius, 1.5)]
-    return np.concatenate(
-        [
-            np.column_stack(
-                [cx + radius * np.cos(quarter + turn * np.pi), cy + radius * np.sin(quarter + turn * np.pi)]
-            )
-            for cx, cy, turn in corners
-        ]
-    )
+    pieces = []
+    for cx, cy, turn in corners:
+        angle = quarter + turn * np.pi
+        pieces.append(np.column_stack([cx + radius * np.cos(angle), cy + radius * np.sin(angle)]))
+    return np.concatenate(pieces)

@@ -21,8 +21,7 @@ def take_photo(scene: Scene, visible: Visible, rng: np.random.Generator, size: i
     surfaces = _screen_surfaces(rng, materials) if scene.framed else _surfaces(rng, materials)
     if scene.framed:
         background = surfaces[materials.index("page")][0, 0]
-    image = np.empty((SIDE, SIDE, 3), dtype=np.float32)
-    image[:] = background
+    image = np.full((SIDE, SIDE, 3), background, dtype=np.float32)
     across, down = rng.uniform(-0.12, 0.12, 2)
     middle = np.linspace(-0.5, 0.5, SIDE, dtype=np.float32)
     light_field = (1 + across * middle + down * middle[:, None])[:, :, None].astype(np.float32)

@@ -46,9 +46,9 @@ class _Page:
         self.scene.flat(part, material, outline, self.layer[part])
         return part
 
-    def text(self, box: Box, lines: int, parent: int, material: str = "text", label: str = "Text") -> None:
+    def text(self, box: Box, lines: int, parent: int, material: str = "text") -> None:
         """Lines of text, drawn by hand as a wave or a stroke for each line."""
-        part = self.add(label, parent)
+        part = self.add("Text", parent)
         x1, y1, x2, y2 = box
         pitch = (y2 - y1) / lines
         for i in range(lines):
@@ -84,14 +84,14 @@ class _Page:
     def icon(self, x: float, y: float, radius: float, parent: int, material: str) -> None:
         """A small sign with its middle at (x, y)."""
         part = self.add("Icon", parent)
-        self.scene.flat(part, material, _sign(str(self.rng.choice(list(_SIGNS))), x, y, radius), self.layer[part])
+        sign = _SIGNS[str(self.rng.choice(list(_SIGNS)))] * radius + (x, y)
+        self.scene.flat(part, material, sign, self.layer[part])
 
 
-def _star(x: float, y: float, r: float) -> Array:
-    """Five-pointed star."""
+def _star() -> Array:
     angle = np.arange(10) * np.pi / 5 - np.pi / 2
-    reach = r * np.where(np.arange(10) % 2, 0.45, 1.05)
-    return np.column_stack([x + reach * np.cos(angle), y + reach * np.sin(angle)])
+    reach = np.where(np.arange(10) % 2, 0.45, 1.05)
+    return np.column_stack([reach * np.cos(angle), reach * np.sin(angle)])
 
 
 _SIGNS: dict[str, Array] = {
@@ -103,16 +103,11 @@ _SIGNS: dict[str, Array] = {
     )
     / 3,
     "house": np.array([[0, -1], [1, -0.1], [0.7, -0.1], [0.7, 0.9], [-0.7, 0.9], [-0.7, -0.1], [-1, -0.1]]),
-    "star": _star(0, 0, 1),
+    "star": _star(),
     "back": np.array([[0.5, -1], [0.9, -0.7], [0.1, 0], [0.9, 0.7], [0.5, 1], [-0.8, 0]]),
     "tag": np.array([[-0.7, -1], [0.7, -1], [0.7, 1], [0, 0.4], [-0.7, 1]]),
     "drop": np.array([[0, -1.1], [0.7, 0.1], [0.6, 0.7], [0, 1], [-0.6, 0.7], [-0.7, 0.1]]),
 }
-
-
-def _sign(name: str, x: float, y: float, radius: float) -> Array:
-    """One of the signs at a position and size, `(n, 2)`."""
-    return _SIGNS[name] * radius + (x, y)
 
 
 def build_screen(rng: np.random.Generator) -> Scene:

@@ -22,10 +22,8 @@ class _Upper:
     """
 
     def __init__(self, bottom: Array, rim: Array, marks: tuple[int, int, int]) -> None:
-        self.bottom, self.rim = bottom, rim
-        self.marks = marks
-        index = np.interp(np.arange(len(rim)), [0, *marks, len(rim) - 1], [0.0, 0.12, 0.5, 0.8, 1.0])
-        self._rim_t = index
+        self.bottom, self.rim, self.marks = bottom, rim, marks
+        self._rim_t = np.interp(np.arange(len(rim)), [0, *marks, len(rim) - 1], [0.0, 0.12, 0.5, 0.8, 1.0])
         self._bottom_t = np.interp(-bottom[:, 0], [-0.98, -0.9, -0.48, -0.16, 0.0], [0.0, 0.12, 0.5, 0.8, 1.0])
 
     def at(self, t: Array, s: Array) -> Array:

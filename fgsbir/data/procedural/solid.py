@@ -32,8 +32,8 @@ class Workshop:
     """
 
     def __init__(self, scene: Scene, rotation: Array) -> None:
-        self.scene = scene
-        self.rotation = rotation
+        self.scene, self.rotation = scene, rotation
+        self.part = scene.part
 
     def loft(self, part: int, material: str, start: Array, end: Array) -> None:
         """A convex solid between two rings of corners.

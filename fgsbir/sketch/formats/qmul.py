@@ -36,7 +36,6 @@ def read_qmul(path: str | Path) -> dict[str, VectorSketch]:
 
 
 def _sketch(where: str, key: object, value: object) -> VectorSketch:
-    """Checks one entry and splits it into strokes."""
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise InputError(where, "the key is not /train/<photo>_<n> or /test/<photo>_<n>", "rename or remove it")
     try:
@@ -65,9 +64,8 @@ def load_restricted(path: str | Path) -> Any:
     try:
         return _Unpickler(io.BytesIO(content), encoding="latin1").load()
     except _ForbiddenGlobal as error:
-        raise InputError(
-            path, f"the pickle wants to import {error}, which could run code", "use the published file"
-        ) from None
+        problem = f"the pickle wants to import {error}, which could run code"
+        raise InputError(path, problem, "use the published file") from None
     except Exception as error:  # a damaged pickle can raise almost anything
         problem = f"the pickle is damaged or truncated ({type(error).__name__}: {error})"
         raise InputError(path, problem, "download it again") from None

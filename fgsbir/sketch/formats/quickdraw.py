@@ -60,7 +60,6 @@ def _record(content: bytes, where: object) -> dict[str, Any]:
 
 
 def _drawing(record: dict[str, Any], where: object) -> VectorSketch:
-    """The strokes of a record."""
     try:
         strokes = [np.array([xs, ys], dtype=np.float64).T for xs, ys, *_ in record["drawing"]]
     except (ValueError, TypeError, OverflowError):

@@ -26,12 +26,8 @@ def from_stroke3(array: npt.ArrayLike, where: object = "stroke-3 array") -> Vect
     The pen starts at the origin, in the air. Offsets have any unit: the sketch is centred in the unit
     frame by `VectorSketch.normalised`, which keeps its aspect ratio.
 
-    Args:
-        array: the rows.
-        where: name of the file in errors.
-
     Raises:
-        InputError: if the array does not fit this description.
+        InputError: if the array does not fit this description; `where` names the file in it.
     """
     rows = _rows(array, 3, where)
     if not np.isin(rows[:, 2], (0, 1)).all():
@@ -44,12 +40,8 @@ def from_stroke5(array: npt.ArrayLike, where: object = "stroke-5 array") -> Vect
 
     Exactly one of p1, p2, p3 is 1. Rows from the first end on are padding. Normalised as in `from_stroke3`.
 
-    Args:
-        array: the rows.
-        where: name of the file in errors.
-
     Raises:
-        InputError: if the array does not fit this description.
+        InputError: if the array does not fit this description; `where` names the file in it.
     """
     rows = _rows(array, 5, where)
     pen = rows[:, 2:]

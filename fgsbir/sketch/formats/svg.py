@@ -72,9 +72,7 @@ def write_svg(sketch: VectorSketch, path: str | Path, size: int = 256, width: fl
     """
     lines = []
     for stroke in sketch.strokes:
-        points = stroke if len(stroke) > 1 else stroke.repeat(2, axis=0)  # a dot needs two points to be drawn
-        text = " ".join(f"{x:.7g},{y:.7g}" for x, y in points.astype(np.float64) * size)
-        lines.append(f'<polyline points="{text}"/>')
+        lines.append(f'<polyline points="{svg_points(stroke.astype(np.float64), size, ".7g")}"/>')
     document = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 {size} {size}">\n'
         f'<g fill="none" stroke="black" stroke-width="{width:g}" stroke-linecap="round" stroke-linejoin="round">\n'
@@ -83,6 +81,12 @@ def write_svg(sketch: VectorSketch, path: str | Path, size: int = 256, width: fl
     )
     with atomic_write(Path(path), "w") as file:
         file.write(document)
+
+
+def svg_points(stroke: npt.ArrayLike, size: float, form: str = ".1f") -> str:
+    """The points of a polyline, a stroke in the unit frame scaled to a side of `size`."""
+    points = [f"{size * x:{form}},{size * y:{form}}" for x, y in np.asarray(stroke)]
+    return " ".join(points if len(points) > 1 else 2 * points)  # a dot needs two points to be drawn
 
 
 def _parse_xml(content: bytes, where: object) -> ElementTree.Element:

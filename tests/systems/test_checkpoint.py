@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from fgsbir.data.dataset import Rendering
 from fgsbir.data.datasets import Embedded
 from fgsbir.data.reading import Reader
 from fgsbir.errors import InputError
-from fgsbir.losses import ContrastiveLoss, TripletLoss
+from fgsbir.losses import ContrastiveLoss, JudgedTripletLoss, TripletLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.models.stroke_transformer import StrokeTransformer
-from fgsbir.systems import SYSTEMS, BSiamese, Proposed, SketchFormerVariant, Swire, System
+from fgsbir.systems import SYSTEMS, BSiamese, Proposed, SketchFormerVariant, System
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.node_system import NodeSettings
 
@@ -222,5 +223,20 @@ def test_averaged_weights_are_those_that_come_back(chairs, tmp_path):
     assert not torch.equal(found["state_dict"][key], found["current_model_state"][key])
 
 
-def test_swire_has_two_origins():
-    assert len(Swire(Backbone("test_efficientnet", 2)).weights_origin()) == 2
+class Judged(Embedded):
+    """The photos of training, each judged nearer to its sketch than any other."""
+
+    def load(self):
+        data = super().load()
+        ids = [photo.id for photo in data.split_photos("train")]
+        return replace(data, judgements={own: [(own, other) for other in ids if other != own] for own in ids})
+
+
+def test_averaging_and_human_judgements_train_together(tmp_path):
+    source = Judged(train=6, val=2, test=4, sketches_per_photo=2, size=64)
+    data = SketchPhotoDataModule(source, rendering=Rendering(image_size=48), batch_size=4, num_workers=0)
+    system = BSiamese(Backbone("test_efficientnet", 2), loss=JudgedTripletLoss())
+    quiet(callbacks=[EMAWeightAveraging(decay=0.5)], default_root_dir=tmp_path).fit(system, data)
+    assert system.loss.nearer.sum() == 6 * 5
+    (path,) = tmp_path.rglob("*.ckpt")
+    assert type(BSiamese.load_from_checkpoint(path).loss) is JudgedTripletLoss

@@ -58,6 +58,9 @@ class Optimisation:
     warmup: float = 0.2
 
     def __post_init__(self) -> None:
+        for name in ("lr", "backbone_lr_factor", "matcher_lr_factor", "weight_decay", "warmup"):
+            # NumPy's numbers would enter the optimiser's state and make checkpoints unreadable.
+            object.__setattr__(self, name, float(getattr(self, name)))
         if self.lr <= 0:
             raise InputError("optimisation.lr", f"{self.lr} is not positive", "use e.g. 1.0e-4")
 
@@ -168,7 +171,12 @@ class System(Recorded, LightningModule, ABC):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: str | Path, map_location: str | torch.device | None = None
+        cls,
+        checkpoint_path: str | Path,
+        map_location: str | torch.device | None = None,
+        *,
+        strict: bool | None = None,
+        **others: Any,
     ) -> Self:
         """The system of a checkpoint, in evaluation mode.
 
@@ -177,14 +185,25 @@ class System(Recorded, LightningModule, ABC):
         Args:
             checkpoint_path: a file that Lightning wrote.
             map_location: device of the system; the CPU by default.
+            strict: whether the weights must be just those of the system; True by default.
+            others: none; Lightning's other arguments are refused, because the checkpoint says how its system is made.
 
         Raises:
-            InputError: if the file is missing, damaged, or of another version, or holds a system of another class.
+            InputError: if the file is missing, damaged, or of another version, or holds a system of another class, or
+                an argument is not as described.
         """
-        system = load_system(Path(checkpoint_path), System)  # type: ignore[type-abstract]
+        if others:
+            fix = "leave it out: the checkpoint says how its system is made"
+            raise InputError("load_from_checkpoint", f"it takes no '{next(iter(others))}'", fix)
+        if not isinstance(map_location, str | torch.device | None):
+            raise InputError(
+                "map_location", f"a {type(map_location).__name__} is no device", "use e.g. 'cpu' or 'cuda'"
+            )
+        path = Path(checkpoint_path)
+        system = load_system(path, System, strict is not False)  # type: ignore[type-abstract]
         if not isinstance(system, cls):
-            fix = f"use {type(system).__name__}.load_from_checkpoint"
-            raise InputError(checkpoint_path, f"it holds {system.name}, not {cls.name}", fix)
+            kind = type(system).__name__
+            raise InputError(path, f"it holds a {kind}, not a {cls.__name__}", f"use {kind}.load_from_checkpoint")
         return system.to(map_location or "cpu").eval()
 
     def configure_optimizers(self) -> Any:

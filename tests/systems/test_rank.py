@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_runs import make_run
+from tiny_runs import make_run, model
 from tiny_systems import make, photos_of, sketches_of
 
 from fgsbir.data.dataset import Rendering
@@ -103,10 +103,23 @@ def test_what_cannot_be_encoded_is_told_in_one_line(system, drawing, arrays):
         system.rank(drawing, arrays)
 
 
+@pytest.mark.parametrize("damage", ["no description", "unknown class"])
+def test_a_run_whose_checkpoint_says_nothing_is_loaded_by_its_configuration(damage, tmp_path, drawing, arrays):
+    path = make_run(tmp_path / "run", model())
+    expected = load_model(path).rank(drawing, arrays)
+    content = torch.load(RunFolder(path).best_checkpoint, weights_only=True)
+    if damage == "no description":
+        del content["system"]
+    else:
+        content["system"]["class_path"] = "somewhere.Proposed"
+    torch.save(content, RunFolder(path).best_checkpoint)
+    assert load_model(path).rank(drawing, arrays) == expected
+
+
 def test_a_run_without_training_ranks_too(tmp_path, drawing, arrays):
     """Its folder has no checkpoint, so its dataset tells how images are read."""
     path = make_run(tmp_path / "run", {"class_path": "fgsbir.systems.raw_pixels.RawPixels"})
     RunFolder(path).best_checkpoint.unlink()
-    model = load_model(path)
-    assert model.name == "Raw pixels"
-    assert len(model.rank(drawing, arrays)) == len(arrays)
+    loaded = load_model(path)
+    assert loaded.name == "Raw pixels"
+    assert len(loaded.rank(drawing, arrays)) == len(arrays)

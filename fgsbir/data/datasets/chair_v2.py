@@ -26,7 +26,7 @@ class ChairV2(DataSource):
 
     name = "chair_v2"
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: str | Path | None = None) -> None:
         self.root = data_root(root)
 
     def load(self) -> PairedData:

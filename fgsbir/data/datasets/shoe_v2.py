@@ -25,7 +25,7 @@ class ShoeV2(DataSource):
 
     name = "shoe_v2"
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: str | Path | None = None) -> None:
         self.root = data_root(root)
 
     def load(self) -> PairedData:

@@ -1,6 +1,7 @@
 """Fine-grained sketch-based image retrieval: systems, data and metrics of the paper and its successors.
 
-The names below are loaded when they are first used, so that `import fgsbir` is cheap.
+The names below, and the rooms (`fgsbir.losses`, ...), are loaded when they are first used, so that `import fgsbir` is
+cheap.
 
     import fgsbir
 
@@ -53,6 +54,9 @@ _MODULES = {
 _HOMES = {name: (module, name) for module, names in _MODULES.items() for name in names}
 _HOMES["SwireData"] = ("fgsbir.data.datasets", "Swire")  # the dataset; `Swire` is the system
 
+_ROOMS = ["data", "losses", "metrics", "models", "regions", "report", "retrieval", "runs", "search", "serve", "sketch"]
+_ROOMS += ["sweep", "systems", "visualization"]
+
 __all__ = sorted(["__version__", *_HOMES])
 
 if TYPE_CHECKING:  # `as` says that a name is public
@@ -64,7 +68,7 @@ if TYPE_CHECKING:  # `as` says that a name is public
     from fgsbir.data.datasets import Embedded as Embedded
     from fgsbir.data.datasets import Folder as Folder
     from fgsbir.data.datasets import ShoeV2 as ShoeV2
-    from fgsbir.data.datasets import Swire as SwireData  # noqa: F401
+    from fgsbir.data.datasets import Swire as _SwireData
     from fgsbir.data.reading import Reader as Reader
     from fgsbir.data.transforms import Augmentation as Augmentation
     from fgsbir.errors import InputError as InputError
@@ -100,9 +104,13 @@ if TYPE_CHECKING:  # `as` says that a name is public
     from fgsbir.systems import TripletSN as TripletSN
     from fgsbir.systems import WithoutLocalisedCoattn as WithoutLocalisedCoattn
 
+    SwireData = _SwireData  # an import under another name would be private
+
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used (PEP 562)."""
+    """Imports a public name or a room when it is first used (PEP 562)."""
+    if name in _ROOMS:
+        return import_module(f"fgsbir.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'fgsbir' has no attribute '{name}'")
     module, attribute = _HOMES[name]
@@ -112,4 +120,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """The public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+    return __all__

@@ -1,12 +1,14 @@
-"""Files: read whole, written so that a reader never meets half of one, locked and cached."""
+"""Files, read whole, written so that a reader never meets half of one, locked and cached; and cores to read them."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, quota or file that can take no more."""
 
 _FIX_LOCK = "use a folder that can be written, on a file system with locks"
 
@@ -39,19 +44,36 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open(mode, **text) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        fix = "check the path, its permissions and the free space"
-        raise InputError(path, f"cannot be written ({error.strerror or error})", fix) from error
+        with _written(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = temporary.open(mode, **text)
+        try:
+            with _written(path, *FULL):  # any other error of the block has nothing to do with `path`
+                yield file
+            with _written(path):
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            with suppress(OSError):  # closing flushes again
+                file.close()
+        with _written(path):
+            os.replace(temporary, path)
     finally:
         # Tidying up must not hide the error that brought us here.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _written(path: Path, *numbers: int) -> Iterator[None]:
+    """Turns errors of the system, all or those of some numbers, into one that says that `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if numbers and error.errno not in numbers:
+            raise
+        fix = "check the path, its permissions and the free space"
+        raise InputError(path, f"cannot be written ({error.strerror or error})", fix) from error
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -94,9 +116,12 @@ def save_arrays(path: Path, /, *, compress: bool = True, **arrays: npt.ArrayLike
     for name, array in plain.items():
         if array.dtype.hasobject:
             raise TypeError(f"{name} holds Python objects, which only pickle could write")
-    with atomic_write(path) as file:
-        write: Callable[..., None] = np.savez_compressed if compress else np.savez
-        write(file, **plain)
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    # As `np.savez`, which cannot write an array called "file".
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", method) as archive:
+        for name, array in plain.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
 def load_arrays(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
@@ -163,9 +188,14 @@ def is_locked(path: Path) -> bool:
         return True
 
 
-def data_root(root: Path | None = None) -> Path:
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def data_root(root: str | Path | None = None) -> Path:
     """Folder of the downloaded datasets: `root`, else `$FGSBIR_DATA`, else `data`."""
-    return root or Path(os.environ.get("FGSBIR_DATA", "data"))
+    return Path(root or os.environ.get("FGSBIR_DATA", "data"))
 
 
 def cache_root() -> Path:

@@ -41,6 +41,14 @@ def table_under(title, text):
     return {row[0]: row[1:] for row in rows[2:]}, rows[0]
 
 
+def test_pages_that_code_names_are_there():
+    named = {
+        (page, path) for path in (ROOT / "fgsbir").rglob("*.py") for page in re.findall(r"docs/[\w/-]+\.md", read(path))
+    }
+    assert len(named) > 4
+    assert [f"{path}: {page}" for page, path in named if not (ROOT / page).exists()] == []
+
+
 # Systems
 
 

@@ -1,5 +1,6 @@
 """Files: atomic, locked and cached."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from fgsbir.errors import InputError
-from fgsbir.files import atomic_write, cache_root, is_locked, load_arrays, locked, save_arrays
+from fgsbir.files import atomic_write, cache_root, data_root, is_locked, load_arrays, locked, save_arrays
 
 HOLDER = """
 import sys, time
@@ -65,6 +66,17 @@ def test_what_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file", "folder"]
 
 
+def test_an_error_of_the_block_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"other\.txt"), atomic_write(tmp_path / "a.bin"):
+        (tmp_path / "other.txt").read_bytes()
+    with (
+        pytest.raises(InputError, match=r"a\.bin: cannot be written \(No space left"),
+        atomic_write(tmp_path / "a.bin"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert names(tmp_path) == []
+
+
 # Arrays
 
 ARRAYS = {
@@ -92,6 +104,15 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
         save_arrays(tmp_path / name, **ARRAYS)
         time.sleep(0.01)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_arrays_may_have_any_name_and_are_written_as_numpy_does(tmp_path: Path, compress: bool) -> None:
+    save_arrays(tmp_path / "a.npz", compress=compress, **ARRAYS)
+    (np.savez_compressed if compress else np.savez)(tmp_path / "b.npz", **ARRAYS)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    save_arrays(tmp_path / "c.npz", compress=compress, file=[1, 2], path=3)
+    assert load_arrays(tmp_path / "c.npz", "file", "path")["file"].tolist() == [1, 2]
 
 
 def test_objects_are_neither_written_nor_read(tmp_path: Path) -> None:
@@ -231,6 +252,15 @@ def test_processes_take_turns(tmp_path: Path) -> None:
     for process in processes:
         process.join()
     assert (tmp_path / "value").read_text() == "60"
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_data_root(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FGSBIR_DATA", raising=False)
+    assert data_root() == Path("data")
+    assert data_root(kind("elsewhere")) == Path("elsewhere")
+    monkeypatch.setenv("FGSBIR_DATA", "mine")
+    assert data_root() == Path("mine")
 
 
 def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fgsbir.commands.parser import CommandParser
 from fgsbir.report.dashboard import publish
 
-DESCRIPTION = "Saves a workspace and a report over the runs of a project at Weights & Biases; see docs/wandb.md."
+DESCRIPTION = "Saves a workspace and a report over the runs of a project at Weights & Biases; see docs/how-to/wandb.md."
 
 
 def run(argv: list[str]) -> None:

@@ -46,9 +46,12 @@ def run(argv: list[str]) -> None:
         if number < 1:
             raise InputError(option, f"{number} is not positive", "use 1 or more")
 
-    from fgsbir.metrics.cost import POINTS  # these need torch, for which --help does not wait
+    import torch  # here: --help does not wait for it
+
+    from fgsbir.metrics.cost import POINTS
     from fgsbir.report.system_list import system_table
 
+    torch.set_num_threads(1)  # one image is little work, and threads that wait for a busy core take far longer
     table = system_table(options.experiments, options.dataset, options.recipe, options.strokes, options.regions)
     if options.format == "csv":
         print(to_csv(table), end="")

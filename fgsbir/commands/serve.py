@@ -26,7 +26,7 @@ def run(argv: list[str]) -> None:
     Raises:
         InputError: if the index cannot be opened, a limit is not positive, the port is taken, or packages are missing.
     """
-    description = "Serves a page to draw on that finds the photos of an index, and an API; see docs/serve.md."
+    description = "Serves a page to draw on that finds the photos of an index, and an API; see docs/how-to/serve.md."
     parser = CommandParser("fgsbir serve", description)
     parser.add_argument("index", metavar="INDEX", type=Path, help="folder of an index, made by fgsbir index")
     parser.add_argument(

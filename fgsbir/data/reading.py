@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.datasets.folder import PHOTO_SUFFIXES, listed
-from fgsbir.data.records import PhotoRecord
+from fgsbir.data.records import PhotoRecord, image_pixels
 from fgsbir.data.sample import PhotoBatch, SketchBatch, stacked
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
@@ -31,8 +32,10 @@ DEFAULT_MARGIN = 0.1
 
 AnySketch = str | Path | VectorSketch
 """A sketch, or a file that `read_sketch` reads."""
-AnyPhotos = str | Path | Sequence[str | Path | PhotoRecord | npt.NDArray[np.uint8]]
-"""A folder of photos, or a list of image files, records and arrays `(H, W, 3)` uint8 RGB."""
+AnyPhoto = str | Path | PhotoRecord | npt.NDArray[np.uint8] | Image.Image
+"""An image file, a record, an array `(H, W, 3)` uint8 RGB or an image of PIL."""
+AnyPhotos = AnyPhoto | Iterable[AnyPhoto]
+"""A folder of photos, or one photo or several."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,14 @@ class Reader:
         rendering: how sketches and photos become tensors.
         regions: source of the regions of photos.
         margin: free space around the ink of a sketch, in frame units; None leaves sketches where they are.
+        replaced: source of regions of the training data that `regions` stands for, because it knows no other photos;
+            None if there is none.
     """
 
     rendering: Rendering = field(default_factory=Rendering)
     regions: SelectiveSearch = field(default_factory=SelectiveSearch)
     margin: float | None = None
+    replaced: str | None = None
 
     @classmethod
     def of(cls, data: SketchPhotoDataModule) -> Reader:
@@ -57,12 +63,15 @@ class Reader:
             InputError: if the dataset is not on this machine.
         """
         sketches = [record.sketch for record in data.records.split_sketches("train")]
-        return cls(data.rendering, searched(data.regions, data.rendering), ink_margin(sketches))
+        regions = searched(data.regions, data.rendering)
+        replaced = None if regions is data.regions else type(data.regions).__name__
+        return cls(data.rendering, regions, ink_margin(sketches), replaced)
 
     def settings(self) -> dict[str, Any]:
         """The reader as plain types, for `from_settings`; nothing in it depends on this machine."""
         regions = {name: getattr(self.regions, name) for name in ("top_k", "min_side", "max_iou", "mode", "max_side")}
-        return {"rendering": asdict(self.rendering), "regions": regions, "margin": self.margin}
+        rest = {"margin": self.margin, "replaced": self.replaced}
+        return {"rendering": asdict(self.rendering), "regions": regions, **rest}
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> Reader:
@@ -73,7 +82,7 @@ class Reader:
             InputError: if a value is out of range.
         """
         rendering, regions = Rendering(**settings["rendering"]), SelectiveSearch(**settings["regions"])
-        return cls(rendering, regions, settings["margin"])
+        return cls(rendering, regions, settings["margin"], settings.get("replaced"))
 
     def sketch(self, sketch: VectorSketch) -> SketchBatch:
         """One sketch without a batch axis; see `sketch_sample`."""
@@ -139,24 +148,32 @@ def read_sketches(sketches: AnySketch | Iterable[AnySketch]) -> tuple[list[str],
     """Names and sketches, of one or several: a file's name is its path as given, a sketch's its index.
 
     Raises:
-        InputError: if there are none, or a file cannot be read.
+        InputError: if there are none, one is no sketch, or a file cannot be read.
     """
-    given = [sketches] if isinstance(sketches, AnySketch) else list(sketches)
+    one = isinstance(sketches, AnySketch) or not isinstance(sketches, Iterable)
+    given: list[Any] = [sketches] if one else list(sketches)  # type: ignore[arg-type]
     if not given:
         raise InputError("sketches", "there are none", "give files or sketches")
+    for index, sketch in enumerate(given):
+        if not isinstance(sketch, AnySketch):
+            fix = "give a file or a VectorSketch; a SketchRecord has one as its `sketch`"
+            raise InputError(f"sketches[{index}]", f"its type is {type(sketch).__name__}", fix)
     names = [str(index) if isinstance(sketch, VectorSketch) else str(sketch) for index, sketch in enumerate(given)]
     return names, [sketch if isinstance(sketch, VectorSketch) else read_sketch(sketch) for sketch in given]
 
 
 def photo_records(photos: AnyPhotos) -> list[PhotoRecord]:
-    """Records of any photos. Their ids: paths in a folder, paths as given, those of records, indices of arrays.
+    """Records of any photos. Their ids: paths in a folder, paths as given, those of records, indices of all else.
 
     Raises:
-        InputError: if there are none, or an array is no image.
+        InputError: if there are none, or one is no photo.
     """
-    if isinstance(photos, str | Path):
+    if isinstance(photos, str | Path) and not Path(photos).is_file():
         return folder_photos(Path(photos))
-    records = [_record(index, photo) for index, photo in enumerate(photos)]
+    many = isinstance(photos, Iterable) and not isinstance(photos, str | Image.Image)
+    if isinstance(photos, np.ndarray):
+        many = photos.ndim > 3
+    records = [_record(index, photo) for index, photo in enumerate(photos if many else [photos])]  # type: ignore[arg-type]
     if not records:
         raise InputError("photos", "there are none", "give a folder, or a list of files or arrays")
     return records
@@ -203,15 +220,19 @@ def _placement(sketch: VectorSketch) -> tuple[float, float, float]:
     return (x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1)
 
 
-def _record(index: int, photo: str | Path | PhotoRecord | npt.NDArray[np.uint8]) -> PhotoRecord:
+def _record(index: int, photo: Any) -> PhotoRecord:
+    where, fix = f"photos[{index}]", "give a file, a PIL image, a PhotoRecord, or (H, W, 3) uint8 RGB"
     if isinstance(photo, PhotoRecord):
         return photo
-    if isinstance(photo, np.ndarray):
-        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-            problem = f"an array of {photo.dtype} {photo.shape} is no image"
-            raise InputError(f"photos[{index}]", problem, "give (H, W, 3) uint8 RGB")
-        return PhotoRecord(str(index), "", pixels=photo)
-    return PhotoRecord(str(photo), "", Path(photo))
+    if isinstance(photo, str | Path):
+        return PhotoRecord(str(photo), "", Path(photo))
+    if isinstance(photo, Image.Image):
+        return PhotoRecord(str(index), "", pixels=image_pixels(photo, where))
+    if not isinstance(photo, np.ndarray):
+        raise InputError(where, f"its type is {type(photo).__name__}", fix)
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise InputError(where, f"an array of {photo.dtype} {photo.shape} is no image", fix)
+    return PhotoRecord(str(index), "", pixels=photo)
 
 
 def _batches(read: Any, items: Iterable[Any], size: int) -> Iterator[Any]:

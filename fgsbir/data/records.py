@@ -16,6 +16,8 @@ from fgsbir.files import read_bytes
 from fgsbir.sketch.strokes import VectorSketch
 
 SPLITS = ("train", "val", "test")
+IMAGE_ERRORS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What PIL raises for a damaged image."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,25 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            rgba = image.convert("RGBA") if "A" in image.getbands() or "transparency" in image.info else None
-            if rgba is not None:
-                white = Image.new("RGBA", rgba.size, "white")
-                return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
-            return np.asarray(image.convert("RGB"))
+            return image_pixels(image, path)
     except FileNotFoundError:
         raise InputError(path, "no such photo", "check the path") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except IMAGE_ERRORS as error:
         raise InputError(path, f"not a readable image ({error})", "replace the file") from None
+
+
+def image_pixels(image: Image.Image, where: object) -> npt.NDArray[np.uint8]:
+    """An image of PIL as `(H, W, 3)` uint8 RGB, transparency on white, turned as the camera notes.
+
+    Raises:
+        InputError: if the rest of its file, which PIL reads now, is damaged; the message names `where`.
+    """
+    try:
+        image = ImageOps.exif_transpose(image)
+        rgba = image.convert("RGBA") if "A" in image.getbands() or "transparency" in image.info else None
+        if rgba is not None:
+            white = Image.new("RGBA", rgba.size, "white")
+            return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
+        return np.asarray(image.convert("RGB"))
+    except IMAGE_ERRORS as error:
+        raise InputError(where, f"not a readable image ({error})", "replace the file") from None

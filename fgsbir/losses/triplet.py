@@ -94,8 +94,8 @@ class JudgedTripletLoss(TripletLoss):
         if not 0 <= judged <= 1:
             raise InputError("loss.judged", f"{judged} is not in [0, 1]", "use e.g. 0.75")
         self.judged = judged
-        self.nearer: Tensor | None
-        self.register_buffer("nearer", None, persistent=False)
+        # No buffer: weight averaging copies the module before training, when there are no judgements yet.
+        self.nearer: Tensor | None = None
 
     def prepare(self, data: PairedData) -> None:
         """Looks up the judgements: `nearer[q, i, j]` where photo i is nearer to the sketch of photo q than photo j."""
@@ -106,6 +106,7 @@ class JudgedTripletLoss(TripletLoss):
             for near, far in pairs
             if drawn in index and near in index and far in index
         ]
+        self.nearer = None  # those of a former dataset
         if judged:
             self.nearer = torch.zeros(3 * [len(index)], dtype=torch.bool)
             self.nearer[tuple(torch.tensor(judged).T)] = True

@@ -48,6 +48,8 @@ class Backbone(Recorded, nn.Module):
         InputError: for an unknown name or level, or weights that are missing or do not fit.
     """
 
+    file_arguments = ("weights",)
+
     def __init__(
         self,
         name: str = "tf_efficientnet_lite0",

@@ -42,6 +42,7 @@ class SketchANet(Recorded, nn.Module):
         layer, and nothing here normalises it.
     """
 
+    file_arguments = ("weights",)
     channels = 256
     """Channels of the pooled maps."""
     dim = 256

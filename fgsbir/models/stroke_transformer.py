@@ -45,6 +45,8 @@ class StrokeTransformer(Recorded, nn.Module):
         copies of one another. Positions have no upper limit; the authors' end at 5,000.
     """
 
+    file_arguments = ("weights",)
+
     def __init__(
         self,
         dim: int = 768,
@@ -81,11 +83,11 @@ class StrokeTransformer(Recorded, nn.Module):
 
     def embed(self, points: Tensor) -> Tensor:
         """Vectors `(B, L, dim)` of single points `(B, L, 3)` as in `SketchBatch`, without positional encoding."""
-        place, pen = points[..., :2], points[..., 2:]
+        position, pen = points[..., :2], points[..., 2:]
         if self.coordinates == "absolute":
-            lifted: Tensor = self.lift(torch.cat([place * FRAME, pen], 2)) * math.sqrt(self.dim)
+            lifted: Tensor = self.lift(torch.cat([position * FRAME, pen], 2)) * math.sqrt(self.dim)
         else:
-            lifted = self.lift(torch.cat([place * 2 - 1, pen], 2))
+            lifted = self.lift(torch.cat([position * 2 - 1, pen], 2))
         return lifted
 
     def attend(self, embedded: Tensor, lengths: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class BoxFile(RegionSource):
         InputError: if `top_k` is less than 1.
     """
 
-    def __init__(self, path: Path, top_k: int = 16) -> None:
+    def __init__(self, path: str | Path, top_k: int = 16) -> None:
         if top_k < 1:
             raise InputError("regions.top_k", f"{top_k} is out of range", "use 1 or more")
         self.path, self.top_k = Path(path), top_k

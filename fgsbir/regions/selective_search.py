@@ -58,7 +58,7 @@ class SelectiveSearch(RegionSource):
         max_iou: float = 0.5,
         mode: Literal["fast", "quality"] = "fast",
         max_side: int = 256,
-        cache_dir: str | None = None,
+        cache_dir: str | Path | None = None,
         workers: int = 0,
     ) -> None:
         for field, value, good, fix in (

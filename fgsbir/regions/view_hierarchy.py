@@ -36,7 +36,7 @@ class ViewHierarchy(RegionSource):
         InputError: if `top_k` is less than 1.
     """
 
-    def __init__(self, root: Path | None = None, top_k: int = 16) -> None:
+    def __init__(self, root: str | Path | None = None, top_k: int = 16) -> None:
         if top_k < 1:
             raise InputError("regions.top_k", f"{top_k} is out of range", "use 1 or more")
         self.root, self.top_k = data_root(root), top_k

@@ -21,7 +21,7 @@ ACCURACIES = {"acc1": ("acc@1", 1), "acc10": ("acc@10", 10)}
 """Heading and k of the metrics in the tables."""
 
 
-class Place(NamedTuple):
+class PaperRow(NamedTuple):
     """A row of the paper's tables.
 
     Attributes:
@@ -46,13 +46,13 @@ def paper_tables(dataset: Dataset, recipe: str, reference: str = REFERENCE) -> l
     Raises:
         KeyError: if the paper has no such row.
     """
-    first = [Place(row["system"], stem_of(row["system"]), row["group"]) for row in read_table("table1_comparison")]
+    first = [PaperRow(row["system"], stem_of(row["system"]), row["group"]) for row in read_table("table1_comparison")]
     first += [
-        Place(f"{label} (ours)", stem, "ours") for label, stem in OWN_ROWS.items() if dataset.filling(recipe, stem)
+        PaperRow(f"{label} (ours)", stem, "ours") for label, stem in OWN_ROWS.items() if dataset.filling(recipe, stem)
     ]
-    second = [Place(row["system"], stem_of(row["system"])) for row in read_table("table2_ablation_acc1")]
+    second = [PaperRow(row["system"], stem_of(row["system"])) for row in read_table("table2_ablation_acc1")]
     third = [
-        Place(f"{row['system']}, {row['sketch']}", stem_of(row["system"], row["sketch"]), row["system"])
+        PaperRow(f"{row['system']}, {row['sketch']}", stem_of(row["system"], row["sketch"]), row["system"])
         for row in read_table("table3_detail_acc10")
     ]
     tables = (
@@ -66,16 +66,16 @@ def paper_tables(dataset: Dataset, recipe: str, reference: str = REFERENCE) -> l
 def _table(
     name: str,
     title: str,
-    listed: Sequence[Place],
+    listed: Sequence[PaperRow],
     scores: tuple[str, ...],
     dataset: Dataset,
     recipe: str,
     reference: str,
 ) -> Table | None:
     """One of the tables; None if it would be empty."""
-    places = list(dict.fromkeys(listed))  # the files have a line for each dataset
+    entries = list(dict.fromkeys(listed))  # the files have a line for each dataset
     paper, others = of_dataset(published(), dataset.name), of_dataset(reruns(), dataset.name)
-    if not paper and not any(dataset.filling(recipe, place.stem) for place in places):
+    if not paper and not any(dataset.filling(recipe, entry.stem) for entry in entries):
         return None
     columns = [Column("", "System", ("system",), True)]
     if paper:
@@ -86,23 +86,23 @@ def _table(
         columns.append(Column("Ours", ACCURACIES[score][0], keys))
     columns.append(Column("Ours", "Seeds", ("seeds", "config_hash")))
 
-    rows: list[tuple[Place, Row]] = []
-    for place in places:
+    rows: list[tuple[PaperRow, Row]] = []
+    for entry in entries:
         beside: list[Cell] = []
         if paper:
-            beside += _published(paper.get(place.stem), scores)
-            beside += _published(others.get(place.stem), scores)
-        against = dataset.only(recipe, stem_of(reference, detail_of(place.stem)))
-        groups: Sequence[Group | None] = dataset.filling(recipe, place.stem) or [None]
+            beside += _published(paper.get(entry.stem), scores)
+            beside += _published(others.get(entry.stem), scores)
+        against = dataset.only(recipe, stem_of(reference, detail_of(entry.stem)))
+        groups: Sequence[Group | None] = dataset.filling(recipe, entry.stem) or [None]
         for group in groups:
             # Several configurations in one cell are not averaged: each has a row.
-            label = place.label if group is None else dataset.label(group, place.label)
-            rows.append((place, (Cell(label, (label,)), *beside, *_ours(group, against, scores))))
+            label = entry.label if group is None else dataset.label(group, entry.label)
+            rows.append((entry, (Cell(label, (label,)), *beside, *_ours(group, against, scores))))
     rows = _with_best(rows, len(scores))
-    parts = [tuple(row for place, row in rows if place.part == part) for part in dict.fromkeys(p.part for p in places)]
+    parts = [tuple(row for entry, row in rows if entry.part == part) for part in dict.fromkeys(p.part for p in entries)]
     if dataset.groups:
         parts.append((_chance(dataset, scores, len(columns)),))
-    shown = {place.label: others[place.stem] for place in places if place.stem in others}
+    shown = {entry.label: others[entry.stem] for entry in entries if entry.stem in others}
     return table_of(dataset, recipe, name, title, columns, parts, _notes(dataset, bool(paper), shown, reference))
 
 
@@ -152,19 +152,19 @@ def accuracy(group: Group, reference: Group | None, k: int) -> Cell:
     return cell._replace(values=(*cell.values, low, high, p), note=f"[{low:.1f}, {high:.1f}]", mark=mark)
 
 
-def _with_best(rows: list[tuple[Place, Row]], scores: int) -> list[tuple[Place, Row]]:
+def _with_best(rows: list[tuple[PaperRow, Row]], scores: int) -> list[tuple[PaperRow, Row]]:
     """The rows with the best of ours in bold, among at least two rows on the same sketches."""
-    changed = [(place, list(row)) for place, row in rows]
+    changed = [(entry, list(row)) for entry, row in rows]
     for column in range(-1 - scores, -1):
         measured: dict[str, list[list[Cell]]] = defaultdict(list)
-        for place, row in changed:
+        for entry, row in changed:
             if row[column].values:
-                measured[detail_of(place.stem)].append(row)
+                measured[detail_of(entry.stem)].append(row)
         for same in measured.values():
             means = [row[column].values[0] for row in same]
             for row, value in zip(same, means, strict=True):
                 row[column] = row[column]._replace(is_best=len(same) > 1 and value == max(means))
-    return [(place, tuple(row)) for place, row in changed]
+    return [(entry, tuple(row)) for entry, row in changed]
 
 
 def chance(gallery: int) -> dict[str, float]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fgsbir.metrics.cost import Cost, measure
 from fgsbir.runs.config import Settings, resolve
 from fgsbir.runs.experiments import system_names
@@ -35,7 +33,6 @@ def system_table(experiments: Path | None, dataset: str, recipe: str, strokes: i
     Raises:
         InputError: if there is no such dataset or recipe, or a file is damaged.
     """
-    torch.set_num_threads(1)  # one image is little work, and threads that wait for a busy core take far longer
     rows = []
     for name in SYSTEMS:
         settings = Settings(system=name, dataset=dataset, recipe=recipe, experiments=experiments)

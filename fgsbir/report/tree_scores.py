@@ -119,7 +119,7 @@ def _sketch_merges(system: System, data: SketchPhotoDataModule) -> dict[str, lis
     merges = {}
     for start in range(0, len(queries), BATCH):
         sketches = stacked(queries[i] for i in range(start, min(start + BATCH, len(queries))))
-        photos = stacked(gallery[int(place)] for place in sketches.photo)
+        photos = stacked(gallery[int(index)] for index in sketches.photo)
         for position, explained in zip(sketches.position, system.explain_images(sketches, photos), strict=True):
             merges[queries.sketches[int(position)].id] = explained.sketch_merges
     return merges

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import fgsbir
-from fgsbir.data.procedural.processes import usable_cores
+from fgsbir.files import usable_cores
 
 _PACKAGES = {
     "torch": "torch",

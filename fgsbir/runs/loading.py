@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.reading import Reader
@@ -15,7 +16,7 @@ from fgsbir.files import file_digest
 from fgsbir.models.backbone import Backbone
 from fgsbir.runs.folder import RunFolder
 from fgsbir.systems.base import System
-from fgsbir.systems.checkpoint import instantiate, read_checkpoint, restore, retrain
+from fgsbir.systems.checkpoint import NotDescribed, read_checkpoint, restore, retrain
 
 
 def load_run(run: RunFolder) -> tuple[System, SketchPhotoDataModule]:
@@ -35,7 +36,8 @@ def load_run(run: RunFolder) -> tuple[System, SketchPhotoDataModule]:
 def load_model(path: str | Path) -> System:
     """The system of a finished run or of a checkpoint, in evaluation mode on the CPU.
 
-    Neither the dataset nor files of pretrained weights are needed.
+    Neither the dataset nor files of pretrained weights are needed if the checkpoint says how its system is made. A run
+    folder whose checkpoint does not say it is loaded by its `config.yaml`.
 
     Args:
         path: a run folder, whose best checkpoint is loaded, or a checkpoint.
@@ -49,10 +51,11 @@ def load_model(path: str | Path) -> System:
     folder = RunFolder(Path(path))
     if not folder.path.is_dir():
         return System.load_from_checkpoint(folder.path)  # type: ignore[type-abstract]
-    if folder.best_checkpoint.exists():
-        return System.load_from_checkpoint(folder.best_checkpoint)  # type: ignore[type-abstract]
-    system, data = load_run(folder)  # one that needs no training
-    system.reader = Reader.of(data)
+    with suppress(NotDescribed):
+        if folder.best_checkpoint.exists():  # a system that needs no training has none
+            return System.load_from_checkpoint(folder.best_checkpoint)  # type: ignore[type-abstract]
+    system, data = load_run(folder)
+    system.reader = system.reader or Reader.of(data)
     return system
 
 
@@ -89,5 +92,13 @@ def build(config: Mapping[str, Any], where: object, fix: str) -> tuple[System, S
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(System, "model")
     parser.add_class_arguments(SketchPhotoDataModule, "data")
-    objects = instantiate(parser, {name: config[name] for name in ("model", "data") if name in config}, where, fix)
+    try:
+        parsed = parser.parse_object({name: config[name] for name in ("model", "data") if name in config})
+        objects = parser.instantiate_classes(parsed)
+    except (ArgumentError, KeyError, TypeError, ValueError) as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, InputError):  # jsonargparse wraps what a class says of its arguments
+            raise cause from None
+        problem = f"not a configuration of this version ({' '.join(str(error).split())})"
+        raise InputError(where, problem, fix) from None
     return cast(System, objects.model), cast(SketchPhotoDataModule, objects.data)

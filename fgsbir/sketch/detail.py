@@ -14,7 +14,6 @@ from fgsbir.sketch.strokes import VectorSketch
 DetailLevel = Literal["full", "coarse", "coarse++"]
 
 DETAIL_FRACTIONS: Mapping[str, float] = MappingProxyType({"coarse": 0.7, "coarse++": 0.5})
-DETAIL_LEVELS = ("full", *DETAIL_FRACTIONS)
 
 
 def detail(sketch: VectorSketch, level: str, fractions: Mapping[str, float] = DETAIL_FRACTIONS) -> VectorSketch:

@@ -154,10 +154,6 @@ class VectorSketch:
         m = np.asarray(matrix, dtype=np.float32)
         return VectorSketch(self.points @ m[:, :2].T + m[:, 2], self.offsets)
 
-    def hflip(self) -> VectorSketch:
-        """Mirrors left and right about the frame's vertical middle line."""
-        return self.transform([[-1, 0, 1], [0, 1, 0]])
-
     def crop(self, box: tuple[float, float, float, float]) -> VectorSketch:
         """Makes `box` the new unit frame. Nothing is cut: points may then lie outside [0, 1].
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fgsbir.data.procedural.processes import usable_cores
 from fgsbir.errors import InputError
+from fgsbir.files import usable_cores
 from fgsbir.runs.environment import usable_memory_gib
 from fgsbir.runs.folder import RunFolder
 from fgsbir.sweep.plan import PlannedRun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -58,6 +59,9 @@ class Optimisation:
     warmup: float = 0.2
 
     def __post_init__(self) -> None:
+        for name in ("lr", "backbone_lr_factor", "matcher_lr_factor", "weight_decay", "warmup"):
+            # NumPy's numbers would enter the optimiser's state and make checkpoints unreadable.
+            object.__setattr__(self, name, float(getattr(self, name)))
         if self.lr <= 0:
             raise InputError("optimisation.lr", f"{self.lr} is not positive", "use e.g. 1.0e-4")
 
@@ -68,10 +72,14 @@ class Encoded(NamedTuple):
     Attributes:
         names: their names, in order; see `System.rank`.
         encodings: a named tuple of tensors whose first axis counts them.
+        kind: what they are.
+        model: which system has encoded them, in which state.
     """
 
     names: list[str]
     encodings: Any
+    kind: Literal["sketches", "photos"]
+    model: str
 
 
 class System(Recorded, LightningModule, ABC):
@@ -168,7 +176,12 @@ class System(Recorded, LightningModule, ABC):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: str | Path, map_location: str | torch.device | None = None
+        cls,
+        checkpoint_path: str | Path,
+        map_location: str | torch.device | None = None,
+        *,
+        strict: bool | None = None,
+        **others: Any,
     ) -> Self:
         """The system of a checkpoint, in evaluation mode.
 
@@ -177,14 +190,25 @@ class System(Recorded, LightningModule, ABC):
         Args:
             checkpoint_path: a file that Lightning wrote.
             map_location: device of the system; the CPU by default.
+            strict: whether the weights must be just those of the system; True by default.
+            others: none; Lightning's other arguments are refused, because the checkpoint says how its system is made.
 
         Raises:
-            InputError: if the file is missing, damaged, or of another version, or holds a system of another class.
+            InputError: if the file is missing, damaged, or of another version, or holds a system of another class, or
+                an argument is not as described.
         """
-        system = load_system(Path(checkpoint_path), System)  # type: ignore[type-abstract]
+        if others:
+            fix = "leave it out: the checkpoint says how its system is made"
+            raise InputError("load_from_checkpoint", f"it takes no '{next(iter(others))}'", fix)
+        if not isinstance(map_location, str | torch.device | None):
+            raise InputError(
+                "map_location", f"a {type(map_location).__name__} is no device", "use e.g. 'cpu' or 'cuda'"
+            )
+        path = Path(checkpoint_path)
+        system = load_system(path, System, strict is not False)  # type: ignore[type-abstract]
         if not isinstance(system, cls):
-            fix = f"use {type(system).__name__}.load_from_checkpoint"
-            raise InputError(checkpoint_path, f"it holds {system.name}, not {cls.name}", fix)
+            kind = type(system).__name__
+            raise InputError(path, f"it holds a {kind}, not a {cls.__name__}", f"use {kind}.load_from_checkpoint")
         return system.to(map_location or "cpu").eval()
 
     def configure_optimizers(self) -> Any:
@@ -300,22 +324,33 @@ class System(Recorded, LightningModule, ABC):
     ) -> Encoded:
         """Encodes sketches or photos of any origin, read as those of the training data.
 
+        Regions of photos are found by selective search. Those that training took from files (`BoxFile`,
+        `ViewHierarchy`) exist for its own photos alone, so a system trained with them searches too, and says so on
+        stderr.
+
         Args:
             sketches: one or several, files or `VectorSketch` objects.
-            photos: a folder, or a list of files, arrays `(H, W, 3)` uint8 RGB or `PhotoRecord` objects.
+            photos: a folder, or one or several photos: files, PIL images, arrays `(H, W, 3)` uint8 RGB or
+                `PhotoRecord` objects.
             batch_size: images an encoding step.
 
         Raises:
-            InputError: if not just one of the two is given, a file cannot be read, or the system has seen no data.
+            InputError: if not just one of the two is given, something is no image or cannot be read, the batch size is
+                not positive, or the system has seen no data.
         """
         if (sketches is None) == (photos is None):
             raise InputError("encode", "it takes sketches or photos", "give one of the two")
+        if batch_size < 1:
+            raise InputError("batch_size", f"{batch_size} is not positive", "use 1 or more")
         if self.reader is None:
             problem = f"{self.name} does not know yet how images are read"
             raise InputError("reader", problem, "train it with a data module, or set `reader`")
         batches: Iterator[SketchBatch] | Iterator[PhotoBatch]
         if photos is not None:
             records = photo_records(photos)
+            if self.reader.replaced:
+                used = f"training had those of {self.reader.replaced}, these photos get selective search"
+                print(f"regions: {used}", file=sys.stderr, flush=True)
             names, batches = [record.id for record in records], self.reader.photos(records, batch_size)
         else:
             assert sketches is not None
@@ -324,40 +359,63 @@ class System(Recorded, LightningModule, ABC):
         with self._evaluating(), tqdm(total=len(names), desc="Encoding", disable=len(names) < 200, leave=False) as bar:
             parts = []
             for batch in batches:
-                parts.append(self.encode_batch(type(batch)(*(field.to(self.device) for field in batch))))
+                parts.append(self.encode_batch(self._here(batch)))
                 bar.update(len(batch.position))
-        return Encoded(names, concat(parts))
+        return Encoded(names, concat(parts), "sketches" if photos is None else "photos", self._fingerprint())
 
     def rank(self, sketch: AnySketch, photos: AnyPhotos | Encoded, top: int | None = None) -> list[Hit]:
         """The photos nearest to a sketch, nearest first; equally near ones keep their order.
 
-        Photos are named by their paths in a folder, paths as given, indices of arrays or ids of records.
+        Photos are named by their paths in a folder, paths as given, ids of records, or indices. Their regions are
+        those of `encode`.
 
         Args:
             sketch: a file or a `VectorSketch`.
             photos: as for `encode`, or what it returned, so that several sketches share one encoding of a gallery.
-            top: number of photos; all by default.
+            top: number of photos, 1 or more; all by default.
 
         Raises:
-            InputError: see `encode`.
-            ValueError: if a distance is not finite.
+            InputError: see `encode`; or if there are several sketches, `top` is less than 1, the encodings are not
+                those of photos by this system as it is now, or a distance is not finite.
         """
+        if top is not None and top < 1:
+            raise InputError("top", f"{top} is less than 1", "use e.g. 10, or None for all")
         query = self.encode(sketches=sketch)
+        if len(query.names) > 1:
+            raise InputError("sketch", f"there are {len(query.names)}", "rank one at a time; `encode` the photos once")
         gallery = photos if isinstance(photos, Encoded) else self.encode(photos=photos)
+        if gallery.kind != "photos":
+            raise InputError("photos", "these are encodings of sketches", "give encode(photos=...)")
+        if gallery.model != query.model:
+            problem = "these are encodings by another model, or by this one before it was trained further"
+            raise InputError("photos", problem, "encode them with this model")
         with self._evaluating():
-            (distances,) = self.match_all(query.encodings, gallery.encodings)
+            (distances,) = self.match_all(query.encodings, self._here(gallery.encodings))
+        if not distances.isfinite().all():
+            raise InputError(self.name, "the model gives distances that are not finite", "train it again")
         return nearest(distances, gallery.names, top)
+
+    def _here(self, fields: Any) -> Any:
+        """A named tuple of tensors on the device of the system."""
+        return type(fields)(*(field.to(self.device) for field in fields))
+
+    def _fingerprint(self) -> str:
+        """Tells systems and states of training apart: how the system is made, and the first number of each weight."""
+        firsts = [value[(0,) * value.ndim].float() for value in self.state_dict().values() if value.numel()]
+        numbers = torch.stack(firsts).tolist() if firsts else []
+        return hashlib.sha256(repr((type(self), self.recorded, numbers)).encode()).hexdigest()
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Evaluation mode without gradients, then the mode that there was."""
-        training = self.training
+        """Evaluation mode without gradients, then the mode that each module had."""
+        modes = {module: module.training for module in self.modules()}
         self.eval()
         try:
             with torch.no_grad():
                 yield
         finally:
-            self.train(training)
+            for module, training in modes.items():
+                module.training = training
 
     def validation_step(self, batch: SketchBatch | PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Encodes queries, then the gallery."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch import nn
 
 from fgsbir.data.reading import Reader
 from fgsbir.errors import InputError
+from fgsbir.models.recorded import FIX, found_class, plain, rebuilt
 
 if TYPE_CHECKING:
     from fgsbir.systems.base import System
@@ -53,7 +53,7 @@ def description(system: System) -> dict[str, Any] | None:
     if system.recorded is None:
         return None
     origins = {name: dict(module.origin) for name, module in pretrained(system).items()}
-    return {**system.recorded, "origins": origins, "reader": system.reader and system.reader.settings()}
+    return {**system.recorded, "origins": origins, "reader": plain(system.reader and system.reader.settings())}
 
 
 def pretrained(system: nn.Module) -> dict[str, Any]:
@@ -63,30 +63,41 @@ def pretrained(system: nn.Module) -> dict[str, Any]:
     }
 
 
-def load_system(checkpoint: Path, base: type[System]) -> System:
+class NotDescribed(InputError):
+    """A checkpoint does not say how its system is made, or says it of classes that are not here."""
+
+
+def load_system(checkpoint: Path, base: type[System], strict: bool = True) -> System:
     """The system of a checkpoint, new, with its weights, on the CPU.
 
     Args:
         checkpoint: the file.
         base: base class of all systems.
+        strict: whether the weights must be just those of the system.
 
     Raises:
-        InputError: if the file is missing, damaged, or of another version, or its class cannot be imported.
+        NotDescribed: if its system cannot be made from what it says.
+        InputError: if the file is missing or damaged, or its weights do not fit.
     """
     fix = "name a checkpoint that this version of fgsbir has written"
     found = read_checkpoint(checkpoint, fix)
     made = found.get(KEY)
     if not isinstance(made, dict):
-        raise InputError(checkpoint, "it does not say how its system is made", f"{fix}, or build the system yourself")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(base, "model")
-    config = {"model": {key: made.get(key) for key in ("class_path", "init_args")}}
-    system: System = instantiate(parser, config, checkpoint, fix).model
-    restore(system, found, checkpoint, fix)
+        problem = "it does not say how its system is made"
+        raise NotDescribed(checkpoint, problem, f"{fix}, or build the system yourself")
+    try:
+        if not issubclass(found_class(made.get("class_path"), checkpoint), base):
+            raise InputError(checkpoint, f"its class '{made['class_path']}' is no system", FIX)
+        system: System = rebuilt({"class_path": made["class_path"], "init_args": made.get("init_args")}, checkpoint)
+    except InputError as error:
+        raise NotDescribed(str(error)) from None
+    restore(system, found, checkpoint, fix, strict)
     return system
 
 
-def restore(system: System, found: Mapping[str, Any], checkpoint: Path, fix: str | None = None) -> None:
+def restore(
+    system: System, found: Mapping[str, Any], checkpoint: Path, fix: str | None = None, strict: bool = True
+) -> None:
     """Takes weights, their origins and the reader of a checkpoint.
 
     Args:
@@ -94,13 +105,14 @@ def restore(system: System, found: Mapping[str, Any], checkpoint: Path, fix: str
         found: the content of the checkpoint.
         checkpoint: its file, for errors.
         fix: what to do if it does not fit; to train again by default.
+        strict: whether the weights must be just those of the system.
 
     Raises:
         InputError: if the checkpoint does not fit.
     """
     made = found.get(KEY) or {}
     try:
-        system.load_state_dict(found["state_dict"])
+        system.load_state_dict(found["state_dict"], strict=strict)
         for name, origin in made.get("origins", {}).items():
             system.get_submodule(name).origin = origin
         if made.get("reader") is not None:
@@ -108,25 +120,3 @@ def restore(system: System, found: Mapping[str, Any], checkpoint: Path, fix: str
     except (TypeError, KeyError, AttributeError, RuntimeError) as error:
         problem = f"it does not fit the configuration ({str(error).splitlines()[0]})"
         raise InputError(checkpoint, problem, fix or retrain(checkpoint)) from None
-
-
-def instantiate(parser: ArgumentParser, config: Mapping[str, Any], where: object, fix: str) -> Namespace:
-    """The objects that a configuration describes, new.
-
-    Args:
-        parser: knows their classes; raises its errors.
-        config: by name, `class_path` and `init_args` each.
-        where: origin of the configuration, for errors.
-        fix: what to do about a bad one, for errors.
-
-    Raises:
-        InputError: if it is not a configuration of this version.
-    """
-    try:
-        return parser.instantiate_classes(parser.parse_object(dict(config)))
-    except (ArgumentError, KeyError, TypeError, ValueError) as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, InputError):  # jsonargparse wraps what a class says of its arguments
-            raise cause from None
-        problem = f"not a configuration of this version ({' '.join(str(error).split())})"
-        raise InputError(where, problem, fix) from None

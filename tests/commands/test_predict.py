@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_runs import make_run, model
 
@@ -65,6 +66,17 @@ def test_a_checkpoint_is_as_good_as_its_run(files, run, capsys):
         assert main(["predict", str(path), "--sketches", sketch, "--photos", *photos]) == 0
         shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1]
+
+
+def test_a_broken_model_is_one_line(files, run, capsys):
+    path = run / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["regions.project.weight"].fill_(torch.nan)
+    torch.save(content, path)
+    sketch, photos = str(files / "sketches" / "1.svg"), str(files / "photos")
+    assert main(["predict", str(run), "--sketches", sketch, "--photos", photos]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the model gives distances that are not finite; train it again" in line
 
 
 @pytest.mark.parametrize(

@@ -152,21 +152,41 @@ def test_a_damaged_or_foreign_file_is_made_anew(damage: str, generated: list[tup
     assert len(generated) == 2
 
 
+@pytest.mark.parametrize("settings", [(0, 2, 11, 48), (2, 0, 11, 48)])
+def test_nothing_is_not_kept(settings: tuple[int, ...]) -> None:
+    assert content(load_instances("chairs", *settings)) == content(plain("chairs", *settings))
+    assert kept() == []
+
+
+def test_numbers_of_numpy_are_numbers(generated: list[tuple[object, ...]]) -> None:
+    expected = content(load_instances("chairs", *SETTINGS))
+    assert content(load_instances("chairs", *map(np.int64, SETTINGS))) == expected
+    assert len(generated) == len(kept()) == 1
+
+
 def test_two_processes_at_once_generate_once() -> None:
     program = """
-import sys, time
+import sys
 import fgsbir.data.procedural.cache as cache
 real = cache.generate
 def generate(*args):
     print("generates", flush=True)
-    time.sleep(1)  # the other one arrives meanwhile
+    sys.stdin.readline()  # until the other one waits
     return real(*args)
 cache.generate = generate
 print(len(cache.load_instances("shoes", 3, 1, 0, 32)))
 """
-    processes = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate()[0].split() for process in processes]
-    assert sorted(said, key=len) == [["3"], ["generates", "3"]]
+
+    def start() -> subprocess.Popen[str]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([sys.executable, "-c", program], text=True, **pipes)  # type: ignore[call-overload]
+
+    with start() as holder:
+        assert holder.stdout.readline() == "generates\n"
+        with start() as other:
+            assert "waiting for it" in other.stderr.readline()
+            assert holder.communicate("go\n")[0] == "3\n"
+            assert other.communicate()[0] == "3\n"  # it has generated nothing
     assert len(kept()) == 1
     assert len(list(kept()[0].parent.iterdir())) == 2  # and the lock
 

@@ -54,7 +54,8 @@ def test_settings_are_plain_and_make_an_equal_reader(chairs):
 def test_regions_from_files_are_searched_for_instead(tmp_path):
     data = SketchPhotoDataModule(Embedded(train=1, val=1, test=1, size=64), ViewHierarchy(tmp_path), RENDERING)
     reader = Reader.of(data)
-    assert reader.regions.top_k == 4
+    assert (reader.regions.top_k, reader.replaced) == (4, "ViewHierarchy")
+    assert Reader.from_settings(reader.settings()).replaced == "ViewHierarchy"
     (batch,) = reader.photos(photo_records([np.full((20, 30, 3), 200, np.uint8)]), 1)
     assert batch.mask.any()
 
@@ -67,10 +68,33 @@ def test_photos_are_named_by_path_index_or_id(tmp_path, chairs):
     (tmp_path / "notes.txt").write_text("no photo")
     assert [record.id for record in photo_records(tmp_path)] == ["b.png", "deep/a.jpg"]
     record = chairs.records.split_photos("test")[0]
-    mixed = photo_records([str(tmp_path / "b.png"), pixels, record])
-    assert [photo.id for photo in mixed] == [str(tmp_path / "b.png"), "1", record.id]
-    assert np.array_equal(mixed[0].read(), pixels)
-    assert np.array_equal(mixed[1].read(), pixels)
+    mixed = photo_records([str(tmp_path / "b.png"), pixels, record, Image.fromarray(pixels)])
+    assert [photo.id for photo in mixed] == [str(tmp_path / "b.png"), "1", record.id, "3"]
+    for index in (0, 1, 3):
+        assert np.array_equal(mixed[index].read(), pixels)
+    for photo, name in ((str(tmp_path / "b.png"), str(tmp_path / "b.png")), (pixels, "0"), (record, record.id)):
+        assert [single.id for single in photo_records(photo)] == [name]
+
+
+def test_an_image_of_pil_is_what_its_file_is(tmp_path):
+    rgba = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    image = Image.fromarray(rgba)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # turned by a right angle
+    image.save(tmp_path / "a.png", exif=turned)
+    with Image.open(tmp_path / "a.png") as opened:
+        (given,) = photo_records(opened)
+        assert opened.size == (30, 20)  # as it was
+    (read,) = photo_records(tmp_path / "a.png")
+    assert np.array_equal(given.read(), read.read())
+    assert given.read().shape == (30, 20, 3)
+
+
+def test_a_damaged_image_of_pil_is_told_by_its_index(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:5000])
+    with Image.open(tmp_path / "a.png") as image, pytest.raises(InputError, match=r"photos\[0\]: not a readable"):
+        photo_records([image])
 
 
 @pytest.mark.parametrize(
@@ -80,6 +104,9 @@ def test_photos_are_named_by_path_index_or_id(tmp_path, chairs):
         ([np.zeros((4, 4), np.uint8)], r"photos\[0\]: an array of uint8 \(4, 4\)"),
         ([np.zeros((4, 4, 3), np.float32)], "float32"),
         ("no-such-folder", "no such folder"),
+        ([None], r"photos\[0\]: its type is NoneType"),
+        (3, r"photos\[0\]: its type is int"),
+        (torch.zeros(2, 3, 4, 4), r"photos\[0\]: its type is Tensor"),
     ],
 )
 def test_what_is_no_photo_is_refused(photos, says):
@@ -97,6 +124,16 @@ def test_one_sketch_or_several_from_files_and_objects(tmp_path):
     assert read_sketches(drawing) == (["0"], [drawing])
     with pytest.raises(InputError, match="there are none"):
         read_sketches([])
+
+
+def test_what_is_no_sketch_is_refused(chairs):
+    (record, *_) = chairs.records.split_sketches("test")
+    image = Image.new("RGB", (4, 4))
+    for sketches, kind in ((np.zeros((4, 4)), "ndarray"), (image, "Image"), (record, "SketchRecord"), (3, "int")):
+        with pytest.raises(InputError, match=rf"sketches\[0\]: its type is {kind}; give a file or a VectorSketch"):
+            read_sketches(sketches)
+        with pytest.raises(InputError, match=r"sketches\[1\]: its type is"):
+            read_sketches([record.sketch, sketches])
 
 
 def square(low, high):

@@ -122,6 +122,14 @@ def test_judged_triplets_are_those_of_the_annotation_whose_photos_are_in_the_bat
     assert 60 < counts[A, D, C] < 140
 
 
+def test_judgements_of_a_former_dataset_are_forgotten():
+    loss = JudgedTripletLoss()
+    loss.prepare(judged_data({"a": [("d", "c")]}))
+    assert loss.nearer is not None
+    loss.prepare(judged_data({}))
+    assert loss.nearer is None
+
+
 def test_a_share_of_the_triplets_is_judged():
     loss = JudgedTripletLoss(judged=0.75)
     loss.prepare(judged_data({"a": [("d", "c")]}))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fgsbir.errors import InputError
-from fgsbir.sketch.detail import DETAIL_FRACTIONS, DETAIL_LEVELS, detail
+from fgsbir.sketch.detail import DETAIL_FRACTIONS, detail
 from fgsbir.sketch.strokes import VectorSketch
 
 
@@ -42,7 +42,7 @@ def test_the_defaults_drop_more_at_the_coarser_level(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sketch = bars(*rng.uniform(0.05, 0.1, 30))
     total = sketch.ink.sum()
-    drawn = {level: detail(sketch, level).ink.sum() / total for level in DETAIL_LEVELS}
+    drawn = {level: detail(sketch, level).ink.sum() / total for level in ("full", *DETAIL_FRACTIONS)}
     assert drawn["full"] == 1
     for level, fraction in DETAIL_FRACTIONS.items():
         assert fraction <= drawn[level] < fraction + 0.1  # one stroke too much at the most

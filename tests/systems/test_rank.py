@@ -1,21 +1,25 @@
 """Ranking any photos for any sketch."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_runs import make_run
+from tiny_runs import make_run, model
 from tiny_systems import make, photos_of, sketches_of
 
 from fgsbir.data.dataset import Rendering
 from fgsbir.data.reading import Reader
+from fgsbir.data.sample import SketchBatch
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import Hit, nearest
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_model
 from fgsbir.sketch.formats import write_svg
 from fgsbir.sketch.strokes import VectorSketch
-from fgsbir.systems.base import Encoded
+from fgsbir.systems.base import Encoded, System
 
 RENDERING = Rendering(image_size=48, num_regions=4, max_strokes=6, max_points=20)
 
@@ -68,17 +72,27 @@ def test_files_folders_arrays_and_encodings_give_one_ranking(system, drawing, ar
 def test_ranking_is_evaluation_whatever_the_mode(drawing, arrays):
     system = make("triplet_sn", crops=1, crop=0.9)  # its training reads random crops
     system.reader = Reader(Rendering(image_size=64))
-    expected = system.rank(drawing, arrays)
     system.train()
-    assert system.rank(drawing, arrays) == expected
+    ranked = system.rank(drawing, arrays)
     assert system.training
     assert system.backbone.training
+    assert system.rank(drawing, arrays) == ranked
+    assert system.eval().rank(drawing, arrays) == ranked
+
+
+def test_every_module_gets_its_own_mode_back(system, drawing, arrays):
+    system.train()
+    system.regions.eval()  # a part that a user has frozen
+    modes = [module.training for module in system.modules()]
+    assert len(set(modes)) == 2
+    system.rank(drawing, arrays)
+    assert [module.training for module in system.modules()] == modes
 
 
 def test_a_system_that_is_broken_ranks_nothing(system, drawing, arrays):
     with torch.no_grad():
         next(system.backbone.parameters()).fill_(torch.nan)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(InputError, match="the model gives distances that are not finite; train it again"):
         system.rank(drawing, arrays)
     assert not system.training
 
@@ -98,15 +112,76 @@ def test_what_cannot_be_encoded_is_told_in_one_line(system, drawing, arrays):
             system.encode(**neither_or_both)
     with pytest.raises(InputError, match="no such photo"):
         system.rank(drawing, ["nowhere.png"])
+    for top in (0, -1):
+        with pytest.raises(InputError, match=f"top: {top} is less than 1"):
+            system.rank(drawing, arrays, top=top)
+    with pytest.raises(InputError, match="batch_size: 0 is not positive"):
+        system.encode(photos=arrays, batch_size=0)
+    with pytest.raises(InputError, match="sketch: there are 2; rank one at a time"):
+        system.rank([drawing, drawing], arrays)
     system.reader = None
     with pytest.raises(InputError, match="train it with a data module"):
         system.rank(drawing, arrays)
+
+
+def test_images_of_pil_and_one_file_are_photos(system, drawing, arrays, tmp_path):
+    expected = system.rank(drawing, arrays)
+    assert system.rank(drawing, map(Image.fromarray, arrays)) == expected
+    Image.fromarray(arrays[0]).save(tmp_path / "a.png")
+    (hit,) = system.rank(drawing, tmp_path / "a.png")
+    assert hit.photo == str(tmp_path / "a.png")
+    assert hit.distance == pytest.approx({other.photo: other.distance for other in expected}["0"], rel=1e-5)
+
+
+def test_encodings_are_those_of_photos_by_this_very_model(system, drawing, arrays, tmp_path):
+    gallery = system.encode(photos=arrays)
+    with pytest.raises(InputError, match="encodings of sketches"):
+        system.rank(drawing, system.encode(sketches=drawing))
+    assert copy.deepcopy(system).rank(drawing, gallery) == system.rank(drawing, arrays)
+    others = [make("proposed", dim=24), make("b_siamese"), make("proposed", global_weight=0.5)]
+    with torch.no_grad():
+        for parameter in others[-1].matcher.parameters():  # trained further
+            parameter += 0.1
+    for other in others:
+        other.reader = system.reader
+        with pytest.raises(InputError, match="encodings by another model"):
+            other.rank(drawing, gallery)
+
+
+def test_encodings_come_to_the_device_of_the_model(system, drawing, arrays, monkeypatch):
+    gallery, moved = system.encode(photos=arrays), []
+    here = System._here
+    monkeypatch.setattr(System, "_here", lambda self, fields: moved.append(type(fields)) or here(self, fields))
+    system.rank(drawing, gallery)
+    assert moved == [SketchBatch, type(gallery.encodings)]
+    assert here(system.to("meta"), gallery.encodings).nodes.device.type == "meta"
+
+
+def test_regions_that_are_searched_anew_are_told(system, drawing, arrays, capsys):
+    system.rank(drawing, arrays)
+    assert capsys.readouterr().err == ""
+    system.reader = replace(system.reader, replaced="BoxFile")
+    system.rank(drawing, arrays)
+    assert capsys.readouterr().err == "regions: training had those of BoxFile, these photos get selective search\n"
+
+
+@pytest.mark.parametrize("damage", ["no description", "unknown class"])
+def test_a_run_whose_checkpoint_says_nothing_is_loaded_by_its_configuration(damage, tmp_path, drawing, arrays):
+    path = make_run(tmp_path / "run", model())
+    expected = load_model(path).rank(drawing, arrays)
+    content = torch.load(RunFolder(path).best_checkpoint, weights_only=True)
+    if damage == "no description":
+        del content["system"]
+    else:
+        content["system"]["class_path"] = "somewhere.Proposed"
+    torch.save(content, RunFolder(path).best_checkpoint)
+    assert load_model(path).rank(drawing, arrays) == expected
 
 
 def test_a_run_without_training_ranks_too(tmp_path, drawing, arrays):
     """Its folder has no checkpoint, so its dataset tells how images are read."""
     path = make_run(tmp_path / "run", {"class_path": "fgsbir.systems.raw_pixels.RawPixels"})
     RunFolder(path).best_checkpoint.unlink()
-    model = load_model(path)
-    assert model.name == "Raw pixels"
-    assert len(model.rank(drawing, arrays)) == len(arrays)
+    loaded = load_model(path)
+    assert loaded.name == "Raw pixels"
+    assert len(loaded.rank(drawing, arrays)) == len(arrays)

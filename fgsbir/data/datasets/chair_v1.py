@@ -43,7 +43,7 @@ class ChairV1(DataSource):
 
     name = "chair_v1"
 
-    def __init__(self, root: Path | None = None, max_strokes: int = 16) -> None:
+    def __init__(self, root: str | Path | None = None, max_strokes: int = 16) -> None:
         if max_strokes < 1:
             raise InputError("chair_v1.max_strokes", f"{max_strokes} is out of range", "use 1 or more")
         self.root, self.max_strokes = data_root(root), max_strokes

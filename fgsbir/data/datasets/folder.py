@@ -27,7 +27,7 @@ class _Pair(NamedTuple):
 
 
 class Folder(DataSource):
-    """A user's own photos and sketches, `<path>/photos` and `<path>/sketches`; docs/data.md shows the layout.
+    """A user's own photos and sketches, `<path>/photos` and `<path>/sketches`; docs/how-to/data.md shows the layout.
 
     Without `pairs` a sketch belongs to the photo of its name, or of its name less a last `_<number>` or `-<number>`:
     `sofa_2.svg` to `sofa_2.jpg` if there is one, otherwise to `sofa.jpg`. Both folders may have sub-folders.
@@ -49,9 +49,13 @@ class Folder(DataSource):
     name = "folder"
 
     def __init__(
-        self, path: Path, pairs: Path | None = None, val_fraction: float = 0.1, test_fraction: float = 0.2
+        self,
+        path: str | Path,
+        pairs: str | Path | None = None,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.2,
     ) -> None:
-        self.path, self.pairs = path, pairs
+        self.path, self.pairs = Path(path), Path(pairs) if pairs else None
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         for field, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
             if not 0 <= value <= 1 or val_fraction + test_fraction > 1:

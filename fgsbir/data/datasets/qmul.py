@@ -38,7 +38,7 @@ class _Release(DataSource):
     coordinates: str
     folders: tuple[str, ...]
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: str | Path | None = None) -> None:
         self.root = data_root(root)
 
     @abstractmethod

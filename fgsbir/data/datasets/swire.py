@@ -61,7 +61,7 @@ class Swire(DataSource):
 
     name = "swire"
 
-    def __init__(self, root: Path | None = None, by: SplitBy = "screen", max_regions: int = 16) -> None:
+    def __init__(self, root: str | Path | None = None, by: SplitBy = "screen", max_regions: int = 16) -> None:
         if by not in get_args(SplitBy):
             raise InputError("swire.by", f"'{by}' is unknown", "use screen, designer or both")
         if max_regions < 1:

@@ -50,7 +50,10 @@ def load_instances(
     Raises:
         InputError: as `generate`, or if the cache cannot be written.
     """
-    arguments = (category, count, sketches_per_photo, seed, size)
+    numbers = (int(count), int(sketches_per_photo), int(seed), int(size))  # NumPy's are no JSON
+    arguments = (category, *numbers)
+    if min(count, sketches_per_photo) < 1:
+        return generate(*arguments)  # nothing to keep, or an error
     settings = json.dumps([*arguments, _generator(), np.__version__, cv2.__version__])
     path = cache_root() / "embedded" / f"{hashlib.sha256(settings.encode()).hexdigest()[:16]}.npz"
     instances = _read(path, settings)

@@ -14,11 +14,12 @@ from fgsbir.data.procedural.chairs import build_chair
 from fgsbir.data.procedural.draw import draw
 from fgsbir.data.procedural.parts import Part, Scene
 from fgsbir.data.procedural.photo import take_photo
-from fgsbir.data.procedural.processes import make_in_processes, usable_cores
+from fgsbir.data.procedural.processes import make_in_processes
 from fgsbir.data.procedural.screens import ANDROID_CLASS, build_screen
 from fgsbir.data.procedural.shoes import build_shoe
 from fgsbir.data.procedural.visibility import Visible, look_at
 from fgsbir.errors import InputError
+from fgsbir.files import usable_cores
 from fgsbir.sketch.strokes import VectorSketch
 
 Category = Literal["chairs", "shoes", "screens"]

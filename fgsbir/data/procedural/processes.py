@@ -12,14 +12,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from fgsbir.errors import InputError
+from fgsbir.files import usable_cores
 
 if TYPE_CHECKING:
     from fgsbir.data.procedural.generate import Instance
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_in_processes(

@@ -60,6 +60,13 @@ def test_folder_pairs_by_name(tmp_path: Path) -> None:
     assert set(data.photos) == {"sofa", "sofa_2", "big_chair"}
 
 
+def test_paths_may_be_text(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, ["a.png"], ["x.npy"], "sketch,photo\nx.npy,a.png\n")
+    data = Folder(str(root), str(root / "pairs.csv"), val_fraction=0, test_fraction=0).load()
+    assert data == Folder(root, root / "pairs.csv", val_fraction=0, test_fraction=0).load()
+    assert [sketch.photo_id for sketch in data.sketches] == ["a"]
+
+
 def test_folder_reads_all_formats(tmp_path: Path) -> None:
     root = write_folder(tmp_path, ["a.bmp"], ["a_1.npy"])
     (root / "sketches" / "a_2.svg").write_text('<svg viewBox="0 0 10 10"><path d="M1 1L9 9" stroke="black"/></svg>')

@@ -81,4 +81,4 @@ def test_two_processes_give_the_figures_of_one(tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the new processes import this module by its name
     mp.spawn(work, args=(tmp_path,), nprocs=2)
     for rank in range(2):
-        check(torch.load(tmp_path / f"{rank}.pt"))
+        check(torch.load(tmp_path / f"{rank}.pt", weights_only=True))

@@ -91,7 +91,7 @@ class ExplicitHierarchy(TreeSystem):
         return out
 
 
-@torch.compiler.disable  # NumPy code that torch 2.4 cannot trace
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch 2.4 cannot trace its NumPy code
 def containment_merges(boxes: Tensor, mask: Tensor, tolerance: float) -> Tensor:
     """The order in which the containment trees of B images fuse their nodes, `(B, N - 1, 2)`.
 

@@ -169,11 +169,12 @@ def test_a_lock_waits_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not is_locked(path)
     assert not path.exists()
     with held_by_another(path) as process:
+        assert process.stdin is not None
         assert is_locked(path)
         with pytest.raises(InputError, match=r"\.lock: another process holds this lock"), locked(path, wait=False):
             pass
         assert capsys.readouterr().err == ""
-        threading.Timer(0.3, process.communicate, ("go\n",)).start()
+        threading.Timer(0.3, process.stdin.close).start()
         with locked(path):
             assert process.wait() == 0
             assert is_locked(path)

@@ -2,15 +2,15 @@
 
     python -m benchmarks.matching [--pairs N] [--queries Q] [--threads T]
 
-The pairs are those of ChairV2's test split, 323 sketches by 100 photos (node counts read from the data where
+The pairs have the sizes of ChairV2's test split, 323 sketches by 100 photos (node counts read from the data where
 FGSBIR_DATA has it, else drawn like them), d = 512. The loop is the structure of the authors' released code with the
 slides' equations put in: one pair at a time, every candidate fusion computed, and for every candidate the set of the
 nodes that it leaves, mixed by the one-hot choice. It is timed on some of the pairs. One training step of Proposed
 is set against one of B-Siamese with the same backbone and batch: as in the paper recipe, with Inception-V3 at 299
 pixels and d = 512, and as in the modern one, with EfficientNet-Lite0 at 192 and d = 128, both backbones learning.
 
-`ratio_vs_loop` is that of bfloat16 matching (`match_precision: bfloat16`), which the processor's bfloat16 units make
-twice as fast; `ratio_vs_loop_float32` is that of the default. `sgemm_share` is the share of this machine's float32
+`ratio_vs_loop` is for bfloat16 matching (`match_precision: bfloat16`), which the processor's bfloat16 units make
+twice as fast; `ratio_vs_loop_float32` is for the default. `sgemm_share` is the share of this machine's float32
 matrix rate that the float32 matcher reaches, counting only products it cannot do without. The last line is one JSON
 object.
 """

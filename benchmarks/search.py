@@ -82,7 +82,7 @@ def write_index(real: PhotoIndex, folder: Path, photos: int, noise: float) -> fl
 
 
 def late_interaction(searcher: Searcher, encoded: Any, rows: IntArray) -> npt.NDArray[np.float32]:
-    """Distances by the nearest photo node of each sketch node, mixed with those of the vectors, `(R,)`."""
+    """Distances by the nearest photo node of each sketch node, mixed with the distances of the vectors, `(R,)`."""
     nodes, counts, vectors = (
         torch.from_numpy(searcher.index.field(name, rows)) for name in ("nodes", "counts", "vector")
     )
@@ -201,7 +201,9 @@ def main() -> None:
     parser.add_argument(
         "--noise", type=float, default=0.5, help="relative noise of repeated photos; default: %(default)s"
     )
-    parser.add_argument("--folder", type=Path, help="folder for the indexes; default: that of temporary files")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the indexes; default: the system's folder for temporary files"
+    )
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="threads of PyTorch; default: %(default)s"
     )

@@ -66,7 +66,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 @contextmanager
 def _written(path: Path, *numbers: int) -> Iterator[None]:
-    """Turns errors of the system, all or those of some numbers, into one that says that `path` cannot be written."""
+    """Turns an `OSError` (with one of `numbers`, if given) into an error that says that `path` cannot be written."""
     try:
         yield
     except OSError as error:

@@ -38,7 +38,7 @@ def upward(layer: str, source: str) -> list[str]:
 
 
 def requirements() -> list[Requirement]:
-    """The packages that pyproject.toml declares, those of all extras included."""
+    """The packages that pyproject.toml declares, including all extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = [line for extra in project["optional-dependencies"].values() for line in extra]
     return [Requirement(line) for line in project["dependencies"] + extras]

@@ -86,7 +86,7 @@ def write_run(
 def write_drawing(folder: Path, ranks: np.ndarray | None = None, **changes: object) -> np.ndarray:
     """Adds ranks at 20 moments of each drawing to a run that `write_run` wrote, `(24, 20)`; returns them.
 
-    Without `ranks` they are random, and at the last moment those of the test.
+    Without `ranks` they are random, except that the last moment has the ranks of the test.
     """
     with np.load(folder / "ranking.npz") as archive:
         query_ids, last = archive["query_ids"], archive["ranks"]

@@ -18,7 +18,7 @@ def run(argv: list[str]) -> None:
         InputError: if wandb-workspaces is not installed, there is no account, or W&B refuses.
     """
     parser = CommandParser("fgsbir dashboard", DESCRIPTION)
-    parser.add_argument("--entity", help="user or team; default: that of the account")
+    parser.add_argument("--entity", help="user or team; default: the account's default")
     parser.add_argument("--project", default="fgsbir", help="project of the runs; default: %(default)s")
     options = parser.parse_args(argv)
     for address in publish(options.entity, options.project):

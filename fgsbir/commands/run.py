@@ -42,7 +42,7 @@ settings by name, among them:
   --ckpt_path FILE                checkpoint to go on from, or to test, in place of the run's own
 
   --print_config      print the configuration with all defaults, and stop
-  --help=all          list every setting, those of Lightning's trainer included
+  --help=all          list every setting, including those for Lightning's trainer
 """
 
 WHAT = {

@@ -38,7 +38,7 @@ class HiddenStrokeDataset(Dataset[HiddenStrokes]):
         sketches: sketches to learn from.
         max_points: capacity for points, L.
         hide: share of the strokes that are hidden, rounded to whole strokes: at least one, and never all.
-        augmentation: random changes; those of photos are not used.
+        augmentation: random changes; only its changes of sketches are used.
         seed: seed of both.
     """
 

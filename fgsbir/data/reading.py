@@ -1,4 +1,4 @@
-"""Sketches and photos from anywhere, read as a run reads those of its dataset."""
+"""Sketches and photos from anywhere, read as a run reads its dataset."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AnyPhotos = AnyPhoto | Iterable[AnyPhoto]
 
 @dataclass(frozen=True)
 class Reader:
-    """Turns any sketches and photos into tensors as a run does with those of its dataset.
+    """Turns any sketches and photos into tensors as a run does with its dataset.
 
     Args:
         rendering: how sketches and photos become tensors.
@@ -78,7 +78,7 @@ class Reader:
         """The reader of some `settings`.
 
         Raises:
-            KeyError, TypeError: if they are not those of a reader.
+            KeyError, TypeError: if they are not settings of a reader.
             InputError: if a value is out of range.
         """
         rendering, regions = Rendering(**settings["rendering"]), SelectiveSearch(**settings["regions"])
@@ -163,7 +163,7 @@ def read_sketches(sketches: AnySketch | Iterable[AnySketch]) -> tuple[list[str],
 
 
 def photo_records(photos: AnyPhotos) -> list[PhotoRecord]:
-    """Records of any photos. Their ids: paths in a folder, paths as given, those of records, indices of all else.
+    """Records of any photos. Their ids: paths in a folder, paths as given, ids of records, else indices.
 
     Raises:
         InputError: if there are none, or one is no photo.

@@ -62,7 +62,7 @@ class SketchRecord:
     Args:
         id: unique name within the dataset.
         photo_id: id of the true match.
-        split: "train", "val" or "test"; that of its photo, unless photos recur.
+        split: "train", "val" or "test"; the same as its photo's, unless photos recur.
         sketch: strokes in the unit frame.
     """
 

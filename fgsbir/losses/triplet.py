@@ -106,7 +106,7 @@ class JudgedTripletLoss(TripletLoss):
             for near, far in pairs
             if drawn in index and near in index and far in index
         ]
-        self.nearer = None  # those of a former dataset
+        self.nearer = None  # judgements of a former dataset
         if judged:
             self.nearer = torch.zeros(3 * [len(index)], dtype=torch.bool)
             self.nearer[tuple(torch.tensor(judged).T)] = True

@@ -23,7 +23,7 @@ class DrawingRanks(NamedTuple):
 
     Attributes:
         query_ids: sketch ids, `(Q,)`, in the order of the test ranking.
-        shares: of the ink at each moment, `(S,)`: those of `SHARES`.
+        shares: share of the ink drawn at each moment, `(S,)`, equal to `SHARES`.
         ranks: rank of each true photo at each moment, from 1, `(Q, S)`.
         finished: when the test of the same checkpoint was, as in the result of the run.
     """

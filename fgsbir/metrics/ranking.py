@@ -226,7 +226,7 @@ def paired_test(
 ) -> tuple[float, float]:
     """Paired bootstrap test of the difference in acc@k between two systems on the same queries.
 
-    The null distribution is that of the resampled difference, shifted to mean zero (Efron and Tibshirani
+    The null distribution is the distribution of the resampled difference, shifted to mean zero (Efron and Tibshirani
     1993, chapter 16); the smallest p-value is `1 / (samples + 1)`.
 
     Args:
@@ -237,7 +237,7 @@ def paired_test(
         samples: number of bootstrap samples.
 
     Returns:
-        acc@k of A minus that of B in percentage points, and the two-sided p-value.
+        acc@k of A minus acc@k of B in percentage points, and the two-sided p-value.
 
     Raises:
         ValueError: if there are no ranks, or the lengths differ.
@@ -267,7 +267,7 @@ def paired_interval(
 
 
 def _hit_differences(ranks_a: npt.ArrayLike, ranks_b: npt.ArrayLike, k: int) -> Float64Array:
-    """For each query, the share of A's runs that find its photo among the first `k`, less that of B's, `(Q,)`."""
+    """For each query, share of A's runs that find its photo among the first `k`, minus B's share, `(Q,)`."""
     hits_a, hits_b = _hit_shares(ranks_a, k), _hit_shares(ranks_b, k)
     if len(hits_a) != len(hits_b):
         raise ValueError(f"{len(hits_a)} and {len(hits_b)} ranks cannot be paired")

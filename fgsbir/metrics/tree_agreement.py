@@ -116,7 +116,7 @@ def _lines(parents: IntArray) -> list[list[int]]:
 
 
 def _true_depth(owners: IntArray, parents: IntArray) -> IntArray:
-    """Depth at which any two strokes meet in the part tree, `(n, n)`; those of one part a step below it."""
+    """Depth at which any two strokes meet in the part tree, `(n, n)`; strokes of one part meet a step below it."""
     lines = _lines(parents)
     shared = [[len(set(lines[a]) & set(lines[b])) + (a == b) for b in owners.tolist()] for a in owners.tolist()]
     return np.array(shared, dtype=np.int64).reshape(len(owners), len(owners))

@@ -142,8 +142,8 @@ class PairedDiffPool(nn.Module):
     r"""Two branches that are pooled level by level: each level co-attends, then pools each branch.
 
     The edges of the first level are $A = \mathrm{softmax}(X W_C (X W_C)^T / \sqrt{d_h})$ of the nodes that have
-    co-attended, after the compatibilities by which the proposed hierarchy chooses. Branches share all weights but
-    those of the co-attention.
+    co-attended, after the compatibilities by which the proposed hierarchy chooses. Branches share all weights
+    except in the co-attention.
 
     Args:
         dim: node size, d.

@@ -20,10 +20,10 @@ class GlobalEmbedding(nn.Module):
     CVPR 2006) keeps them coarsely: the finer map, projected and rectified, has its maximum taken in each cell of some
     grids over the image, each grid with a projection of its own. Sketch and photo of a fine-grained pair show the same
     thing from the same side, so a part is compared with what stands at its position. The squared distance of two such
-    vectors is the mean of that between the maxima and that between the pyramids, whose grids all weigh the same.
+    vectors is the mean of two: between the maxima and between the pyramids, whose grids all weigh the same.
 
     Args:
-        backbone: network whose maps are read; the spatial pyramid reads those of `region_level`.
+        backbone: network whose maps are read; the spatial pyramid reads the maps of `region_level`.
         pyramid_dim: channels of each grid of the spatial pyramid; 0 for no pyramid.
         grids: cells a side of each grid.
 

@@ -133,7 +133,7 @@ class NodeFusion(nn.Module):
         choice = soft.argmax(1)
         fused = self._fuse(nodes, first[choice], second[choice])
         if nodes.shape[1] > 2:
-            # Straight through: the value is the chosen candidate's, the gradient of the choice is that of the
+            # Straight through: the value is the chosen candidate's, the gradient of the choice comes from the
             # soft mixture of all candidates, which therefore need values but no gradient of their own.
             with torch.no_grad():
                 flat, (left_weight, right_weight) = nodes.flatten(0, 1), self.fuse.weight.chunk(2, dim=1)
@@ -301,6 +301,6 @@ def _repack(nodes: Tensor, fused: Tensor, count: Tensor, merge: Merge) -> Tensor
     source = torch.where(merge.done[:, None], slot, source.clamp(max=width - 1))
     offset = torch.arange(0, pairs * width, width, device=nodes.device)
     packed = nodes.reshape(-1, dim).index_select(0, (source + offset[:, None]).flatten()).view(pairs, width - 1, dim)
-    last = (count - 2).clamp(min=0)  # column of the fused node; that of the only node in a set that is done
+    last = (count - 2).clamp(min=0)  # column of the fused node, or of the only node in a set that is done
     value = torch.where(merge.done[:, None], nodes[:, 0], fused)
     return packed.index_put((torch.arange(pairs, device=nodes.device), last), value)

@@ -21,7 +21,7 @@ FRAME = 256
 class StrokeTransformer(Recorded, nn.Module):
     """Points of a drawing to one vector: a dense layer, positions, a post-norm encoder, the maximum over the points.
 
-    The defaults are those of the authors' code for their SketchBERT and SketchFormer variants.
+    The defaults come from the authors' code for their SketchBERT and SketchFormer variants.
 
     Args:
         dim: size of the vectors of points and drawings.

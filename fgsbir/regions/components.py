@@ -45,7 +45,7 @@ def components(
 
     All lengths are shares of the raster's longer side, areas of its square.
 
-    Deviations: the limits are those of the authors' `util_bbox.py`, in pixels of a frame that they do not name; we read
+    Deviations: the limits come from the authors' `util_bbox.py`, in pixels of a frame that they do not name; we read
     them in the 1440 x 2560 pixels of a view hierarchy. Their loop leaves out the last component and merges in
     the order in which it meets the pairs. They append a box of the whole image; here that is
     `Rendering.whole_sketch_node`.

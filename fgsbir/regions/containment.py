@@ -51,7 +51,7 @@ def containment_parents(boxes: FloatArray, tolerance: float = 0.0) -> IntArray:
 def merge_order(parents: IntArray) -> IntArray:
     """The order in which a tree of N nodes is fused into one, two nodes at a time.
 
-    Every box is a node itself. Families are fused one after the other, those of the deepest parents first, at one
+    Every box is a node itself. Families are fused one after the other, families of the deepest parents first, at one
     depth by the parent's number, and last the nodes without a parent:
 
     1. The children of a family, each by then one node with all that is below it, stand in a queue in the order of

@@ -28,7 +28,7 @@ PAPER_ROWS = {
 """Stem of each row of tables 1 and 2. Two rows are one system: their scores are equal."""
 
 OWN_ROWS = {"Layout-Siamese": "layout_siamese"}
-"""Stem of each row of ours, printed below those of table 1 where it was run."""
+"""Stem of each row of ours, printed below the rows of table 1 where it was run."""
 
 ROWS = PAPER_ROWS | OWN_ROWS
 """Stem of each row."""

@@ -36,7 +36,7 @@ CLAIMS = (
     Claim("Strokes and regions that attend to each other beat one vector", "b_localised_coattn", "b_siamese"),
     Claim("The hierarchy adds to co-attention (w/o Hierarchy)", "proposed", "b_localised_coattn"),
     Claim("Co-attention adds to the hierarchy (w/o Localised-Coattn)", "proposed", "without_localised_coattn"),
-    Claim("A hierarchy found for the pair beats that of containment", "proposed", "explicit_hierarchy"),
+    Claim("A hierarchy found for the pair beats the hierarchy of containment", "proposed", "explicit_hierarchy"),
     Claim("Fusing two nodes at a time beats pooling graphs", "proposed", "b_graph_hierarchy"),
     Claim("Ours: keeping the spatial layout beats one pooled vector (Layout-Siamese)", "layout_siamese", "b_siamese"),
     Claim("Ours: strokes, regions and hierarchy add to the layout", "proposed", "layout_siamese"),

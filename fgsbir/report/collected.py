@@ -80,7 +80,7 @@ class Dataset:
 
     @property
     def recipes(self) -> list[str]:
-        """The recipes of its runs; "none", that of systems without training, only where there is no other."""
+        """The recipes of its runs. "none", for systems without training, is listed only if there is no other."""
         return sorted({group.first.recipe for group in self.groups} - {"none"}) or ["none"]
 
     def filling(self, recipe: str, stem: str) -> list[Group]:
@@ -151,5 +151,5 @@ def _check_order(runs: list[Run]) -> None:
     for run in runs[1:]:
         for name in ("query_ids", "gallery_ids"):
             if not np.array_equal(getattr(run.ranking, name), getattr(first.ranking, name)):
-                problem = f"its {name} are in another order than those of {first.folder.path}"
+                problem = f"its {name} are in another order than in {first.folder.path}"
                 raise InputError(run.folder.ranking, problem, "test both runs again with one version")

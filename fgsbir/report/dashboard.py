@@ -19,7 +19,7 @@ def publish(entity: str | None, project: str) -> tuple[str, str]:
     """Saves the dashboard beside the runs of a project.
 
     Args:
-        entity: user or team at W&B; None for that of the account.
+        entity: user or team at W&B; None for the account's default.
         project: project of the runs, made if it is missing.
 
     Returns:

@@ -186,7 +186,7 @@ def _class(group: str, settings: Settings, groups: Mapping[str, Callable[..., An
 
 
 def _meaning(kind: Callable[..., Any], name: str) -> str:
-    """The first sentence that a class's docstring, or that of a base, has on an argument."""
+    """The first sentence on an argument in the docstring of a class or of its bases."""
     for base in inspect.getmro(kind):  # type: ignore[arg-type]
         arguments = (inspect.getdoc(base) or "").partition("Args:\n")[2]
         if text := re.search(rf"^    {name}: (.*(?:\n     .*)*)", arguments, re.MULTILINE):

@@ -38,14 +38,14 @@ def measure(folder: RunFolder, name: str) -> DrawingRanks | None:
     `name` stands beside the progress bar.
 
     Raises:
-        InputError: if the run is damaged, or the data is not that of its test.
+        InputError: if the run is damaged, or the data is not the data of its test.
     """
     system, data = load_run(folder)
     if data.test_detail != "full":
         return None
     result = folder.read_result()
     if data.records.split_hash("test") != result.split_hash:
-        problem = f"its test split is {result.split_hash}, that of the data now {data.records.split_hash('test')}"
+        problem = f"its test split is {result.split_hash}, but the data now has {data.records.split_hash('test')}"
         raise InputError(folder.result, problem, "restore the data or test the run again")
     ids = np.array([record.id for record in data.queries("test").sketches])
     drawing = DrawingRanks(ids, SHARES, ranks_while_drawing(system, data, SHARES, name), result.finished)
@@ -60,7 +60,7 @@ def ranks_while_drawing(
     """Ranks the test gallery for each test sketch at several moments of its drawing.
 
     Photos are encoded once. At each moment all sketches are drawn up to the same share of their ink, encoded and
-    matched, in the batches of a test, so that the ranks at share 1 equal those of the test.
+    matched, in the batches of a test, so that the ranks at share 1 equal the ranks in the test.
 
     Args:
         system: system in evaluation mode.

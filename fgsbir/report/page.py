@@ -181,7 +181,7 @@ def _section(number: int, dataset: Dataset, found: Sequence[Dataset], reference:
 
 
 def _as_folder(name: str) -> str:
-    """A name that a run gave itself, as that of one folder."""
+    """A name that a run gave itself, made into the name of one folder."""
     return re.sub(r"[^\w+-]+", "-", name)
 
 

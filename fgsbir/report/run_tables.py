@@ -101,7 +101,7 @@ def region_table(dataset: Dataset, recipe: str) -> Table | None:
 
 
 def measured_while_drawing(dataset: Dataset, recipe: str) -> list[Group]:
-    """The groups of a recipe that have ranks while drawing, and those of systems without training."""
+    """The groups of a recipe, or without training, that have ranks while drawing."""
     return [g for g in dataset.groups if g.first.recipe in (recipe, "none") and g.drawing is not None]
 
 

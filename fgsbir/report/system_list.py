@@ -27,8 +27,8 @@ COLUMNS = (
 def system_table(experiments: Path | None, dataset: str, recipe: str, strokes: int, regions: int) -> Table:
     """Every system with its paper, its cost, and whether its photos can be indexed.
 
-    Costs are those of the experiments of a dataset and recipe, on one sketch and one photo; a system without the recipe
-    has none. The experiment files are those that come with fgsbir where no folder is given.
+    Costs are given for the experiments of a dataset and recipe, on one sketch and one photo; a system without the
+    recipe has none. The experiment files are those that come with fgsbir where no folder is given.
 
     Raises:
         InputError: if there is no such dataset or recipe, or a file is damaged.

@@ -88,7 +88,7 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError("model", "no system is named", "add --system NAME, e.g. proposed, or --config FILE")
     data, trainer, wandb = (dict(out.get(name) or {}) for name in ("data", "trainer", "wandb"))
     if data.pop("seed", seed := out["seed_everything"]) != seed:
-        raise InputError("data.seed", f"it is that of the run, {seed}", "use --seed")
+        raise InputError("data.seed", f"the data has the seed of the run, {seed}", "use --seed")
     source = find_class(DATA)
     assert source is not None
     filled = _filled(source, data, "data")
@@ -162,7 +162,7 @@ class Default:
 def arguments(source: Source) -> tuple[dict[str, Any], bool]:
     """The arguments of a class with their defaults, and whether it takes others, by `**`.
 
-    A dataclass has those of its fields, a class without a constructor those of its base.
+    The arguments of a dataclass are its fields; a class without a constructor has its base's arguments.
     """
     for item in source.node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":

@@ -353,7 +353,7 @@ class RunFolder:
         if drawing.finished != self.read_result().finished:
             problem = "measured before the last test of the run"
         elif not np.array_equal(drawing.query_ids, ranking.query_ids):
-            problem = "its sketches are not those of ranking.npz"
+            problem = "its sketches differ from those in ranking.npz"
         elif drawing.ranks.max() > len(ranking.gallery_ids):
             problem = f"a rank is beyond the {len(ranking.gallery_ids)} photos of ranking.npz"
         else:

@@ -110,7 +110,7 @@ def print_config(resolved: ResolvedRun) -> None:
 
 
 def print_help() -> None:
-    """Prints every setting, those of Lightning's trainer included."""
+    """Prints every setting, including those for Lightning's trainer."""
     SettingsParser({}).parser.print_help()
 
 
@@ -212,7 +212,7 @@ def _watched(config: Config, folder: Path) -> Config:
 
 
 def _with_folder(logger: Any, folder: Path) -> Any:
-    """A logger of files that was given no folder writes to that of the run."""
+    """A logger of files that was given no folder writes to the run folder."""
     node = {"class_path": logger} if isinstance(logger, str) else logger
     if not isinstance(node, dict) or str(node.get("class_path")).rpartition(".")[2] not in (
         "CSVLogger",

@@ -79,7 +79,7 @@ class TrunkCache(Callback):
             torch.allclose(value.cpu(), self._trunk[key], rtol=1e-3, atol=1e-5) for key, value in trunk.items()
         ):
             raise InputError(
-                "checkpoint", "its frozen trunk is not that of the configuration", "use the weights it was trained from"
+                "checkpoint", "its frozen trunk differs from the configuration's", "use the weights it was trained from"
             )
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

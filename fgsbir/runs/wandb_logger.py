@@ -31,8 +31,8 @@ class WandbOptions:
     Args:
         mode: "online", "offline" (files that `wandb sync` uploads later) or "disabled"; WANDB_MODE, else "offline".
         project: WANDB_PROJECT, else "fgsbir".
-        entity: user or team; WANDB_ENTITY, else that of the account.
-        group: runs that belong together, such as those of a sweep; WANDB_RUN_GROUP, else the experiment.
+        entity: user or team; WANDB_ENTITY, else the account's default.
+        group: runs that belong together, such as the runs of a sweep; WANDB_RUN_GROUP, else the experiment.
         tags: beside dataset, recipe and seed; WANDB_TAGS, separated by commas, else none.
     """
 
@@ -84,9 +84,9 @@ def open_run(
     import wandb
 
     folder.path.mkdir(parents=True, exist_ok=True)
-    if wandb.run is not None and wandb.run.id == folder.wandb_id():  # that of the training just before
+    if wandb.run is not None and wandb.run.id == folder.wandb_id():  # the W&B run of the training just before
         return wandb.run
-    if wandb.run is not None:  # that of another training in this process, with which `init` would go on
+    if wandb.run is not None:  # another training's in this process, which `init` would continue
         wandb.finish()
     try:
         run = wandb.init(

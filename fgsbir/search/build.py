@@ -55,7 +55,7 @@ def add_photos(
 ) -> Added:
     """Encodes new and changed photos and adds them batch by batch; prints a line for each broken one.
 
-    `precision` is that of nodes and maps in an empty index; an index with photos keeps its own.
+    `precision` is used for nodes and maps in an empty index; an index with photos keeps its own.
     """
     new, unchanged, broken = 0, 0, []
     head = read_head(writer.folder, writer.manifest.fields)

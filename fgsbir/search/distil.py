@@ -97,8 +97,8 @@ def distil(index: PhotoIndex, model: LoadedModel) -> Head:
     """Learns a head that orders photos as the system's distances do.
 
     Matches training sketches of the model with photos of the index, all pairs; no sketch needs to show one of the
-    photos. The head minimises, for each sketch, the divergence between two softmax distributions over the photos: that
-    of the standardised negative distances and that of the head's cosines.
+    photos. The head minimises, for each sketch, the divergence between two softmax distributions over the photos: one
+    of the standardised negative distances and one of the head's cosines.
 
     Args:
         index: index with nodes and without vectors of its own.

@@ -31,7 +31,7 @@ class FirstStage(ABC):
 
     @abstractmethod
     def sync(self, index: PhotoIndex) -> None:
-        """Adds and removes vectors until they are those of the index, and stores the result."""
+        """Adds and removes vectors until they match the index, and stores the result."""
 
     def require_complete(self, index: PhotoIndex) -> None:  # noqa: B027 (FAISS has nothing to check)
         """Refuses to search while vectors are missing.

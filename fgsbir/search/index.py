@@ -127,7 +127,7 @@ class Manifest:
         margin: margin around the ink of the sketches that the model was trained on, in frame units; None if their
             placement varies.
         fields: fields of an encoding, in order, and the boxes.
-        rows: number of rows, those of removed photos included.
+        rows: number of rows, including rows of removed photos.
         log_bytes: committed size of the log.
         thumbnail_bytes: committed size of the thumbnails.
         recall: recall of the first stage; None if not measured.
@@ -264,8 +264,8 @@ class PhotoIndex:
     def vector_field(self) -> str | None:
         """The field whose vectors the first stage compares; None if there is none.
 
-        Views are concatenated: their mean squared distance equals that of the concatenation up to a constant. Distilled
-        vectors stand in for a system without vectors.
+        Views are concatenated: the squared distance of the concatenations is the mean over the views, up to a constant
+        factor. Distilled vectors stand in for a system without vectors.
         """
         names = ("vector", "views", *(name for name in self._fields if name.startswith(DISTILLED)))
         return next((name for name in names if name in self._fields and self._fields[name].size), None)
@@ -394,7 +394,7 @@ class IndexWriter:
         """
         specs = {name: Field(rows.shape[1:], rows.dtype.str) for name, rows in fields.items()}
         if self.manifest.rows and specs != dict(self.manifest.fields):
-            raise ValueError(f"fields {specs} are not those of the index, {self.manifest.fields}")
+            raise ValueError(f"fields {specs} differ from the fields of the index, {self.manifest.fields}")
         manifest, end, stored = self.manifest, self.manifest.thumbnail_bytes, {}
         for row, photo in enumerate(photos, manifest.rows):
             stored[photo.id] = Stored(row, photo.digest, (end, len(photo.thumbnail)))

@@ -17,7 +17,7 @@ from fgsbir.serve.limits import Limits
 from fgsbir.sketch.formats import parse_sketch
 from fgsbir.sketch.strokes import VectorSketch
 
-_MEMORY = 2 * 2**30  # bytes for reading, beyond those of the libraries
+_MEMORY = 2 * 2**30  # bytes for reading, in addition to what the libraries take
 _START = 60.0  # seconds for the process to come up
 
 

@@ -14,8 +14,8 @@ def walk(mask: npt.NDArray[np.bool_], tolerance: float = 0.75) -> npt.NDArray[np
     """Thins a shape and walks along all its lines.
 
     Where lines branch, the pen follows one to its end and comes back along it. Separate parts are joined by the
-    shortest straight lines. So drawing the result gives the thinned shape and those joints, and its length is up to
-    twice that of the lines.
+    shortest straight lines. So drawing the result gives the thinned shape and those joints, and is up to twice as long
+    as the lines.
 
     Args:
         mask: `(H, W)`, True on the shape; at least one pixel.

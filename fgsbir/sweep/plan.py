@@ -34,7 +34,7 @@ class PlannedRun:
 
     @property
     def training(self) -> RunFolder:
-        """Folder of its training; another one where it shares that of another run."""
+        """Folder of its training; another run's folder if it shares the training of that run."""
         return self.resolved.trained.folder
 
     @property

@@ -32,7 +32,7 @@ class MapEncoding(NamedTuple):
 class BGatedSiamese(SiameseSystem):
     """One network for sketches and photos, and a matching gate between the two maps (Sain et al. 2020, slide 10).
 
-    The gate is that of Varior et al. (2016), see `MatchingGate`; the vector of an image depends on its partner.
+    The gate follows Varior et al. (2016), see `MatchingGate`; the vector of an image depends on its partner.
 
     Args:
         backbone: network for sketches and photos.

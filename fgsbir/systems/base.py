@@ -109,7 +109,7 @@ class System(Recorded, LightningModule, ABC):
         self.query_seconds: float | None = None
         """Seconds a query in the last evaluation, to encode it and to match it with the encoded gallery."""
         self.reader: Reader | None = None
-        """Reads new sketches and photos as those of the training data; known once there was a data module."""
+        """Reads new sketches and photos as the training data was read; known once there was a data module."""
         self._clock = Stopwatch()
         self._encodings: dict[type, list[tuple[Any, Any]]] = {SketchBatch: [], PhotoBatch: []}
         self._seed = 0
@@ -190,7 +190,7 @@ class System(Recorded, LightningModule, ABC):
         Args:
             checkpoint_path: a file that Lightning wrote.
             map_location: device of the system; the CPU by default.
-            strict: whether the weights must be just those of the system; True by default.
+            strict: whether the weights must be exactly the system's, none missing and none left over; True by default.
             others: none; Lightning's other arguments are refused, because the checkpoint says how its system is made.
 
         Raises:
@@ -240,7 +240,7 @@ class System(Recorded, LightningModule, ABC):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips the gradient of the backbone and that of all else apart, so that a steep matcher does not slow it.
+        """Clips the gradients of the backbone and of all else apart, so that a steep matcher does not slow it.
 
         A backbone that learns from global embeddings alone then learns in every system what it learns in `BSiamese`.
         """
@@ -297,7 +297,7 @@ class System(Recorded, LightningModule, ABC):
         """Encodings and photo ids of all processes, with gradient.
 
         Every process then has the loss of the whole batch, and the mean of their gradients, which is what
-        distributed training takes, is that of one process with the whole batch.
+        distributed training takes, equals the gradient of one process with the whole batch.
         """
 
         def gathered(field: Tensor) -> Tensor:
@@ -322,7 +322,7 @@ class System(Recorded, LightningModule, ABC):
         photos: AnyPhotos | None = None,
         batch_size: int = 64,
     ) -> Encoded:
-        """Encodes sketches or photos of any origin, read as those of the training data.
+        """Encodes sketches or photos of any origin, read as the training data was read.
 
         Regions of photos are found by selective search. Those that training took from files (`BoxFile`,
         `ViewHierarchy`) exist for its own photos alone, so a system trained with them searches too, and says so on
@@ -349,7 +349,7 @@ class System(Recorded, LightningModule, ABC):
         if photos is not None:
             records = photo_records(photos)
             if self.reader.replaced:
-                used = f"training had those of {self.reader.replaced}, these photos get selective search"
+                used = f"training took them from {self.reader.replaced}, these photos get selective search"
                 print(f"regions: {used}", file=sys.stderr, flush=True)
             names, batches = [record.id for record in records], self.reader.photos(records, batch_size)
         else:
@@ -367,7 +367,7 @@ class System(Recorded, LightningModule, ABC):
         """The photos nearest to a sketch, nearest first; equally near ones keep their order.
 
         Photos are named by their paths in a folder, paths as given, ids of records, or indices. Their regions are
-        those of `encode`.
+        found as in `encode`.
 
         Args:
             sketch: a file or a `VectorSketch`.
@@ -376,7 +376,7 @@ class System(Recorded, LightningModule, ABC):
 
         Raises:
             InputError: see `encode`; or if there are several sketches, `top` is less than 1, the encodings are not
-                those of photos by this system as it is now, or a distance is not finite.
+                encodings of photos by this system as it is now, or a distance is not finite.
         """
         if top is not None and top < 1:
             raise InputError("top", f"{top} is less than 1", "use e.g. 10, or None for all")

@@ -73,7 +73,7 @@ def load_system(checkpoint: Path, base: type[System], strict: bool = True) -> Sy
     Args:
         checkpoint: the file.
         base: base class of all systems.
-        strict: whether the weights must be just those of the system.
+        strict: whether the weights must be exactly the system's, none missing and none left over.
 
     Raises:
         NotDescribed: if its system cannot be made from what it says.
@@ -105,7 +105,7 @@ def restore(
         found: the content of the checkpoint.
         checkpoint: its file, for errors.
         fix: what to do if it does not fit; to train again by default.
-        strict: whether the weights must be just those of the system.
+        strict: whether the weights must be exactly the system's, none missing and none left over.
 
     Raises:
         InputError: if the checkpoint does not fit.

@@ -40,7 +40,7 @@ class WithoutLocalisedCoattn(VectorSystem):
         InputError: for a `gate`, which only co-attention has.
 
     Deviations:
-        The paper has no more than the name; nodes, fusion and distance are those of `Proposed`. In training
+        The paper has no more than the name; nodes, fusion and distance are as in `Proposed`. In training
         the noise is drawn once an image and step, because each image has one tree.
     """
 

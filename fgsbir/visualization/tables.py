@@ -22,7 +22,7 @@ class Column(NamedTuple):
     """A column of a table.
 
     Attributes:
-        group: heading above those of several columns; empty for none.
+        group: heading that spans several columns, above theirs; empty for none.
         title: heading of the column.
         keys: names of its values in the CSV, one for each value of a cell.
         is_text: whether it holds text, aligned to the left.

@@ -1,4 +1,4 @@
-"""Sketches and photos from anywhere, read as those of a dataset."""
+"""Sketches and photos from anywhere, read as a dataset is read."""
 
 import numpy as np
 import pytest

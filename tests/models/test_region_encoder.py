@@ -38,7 +38,7 @@ def test_geometry_is_exact_for_a_stride_that_is_no_power_of_two():
 
 
 def test_flipping_picture_and_boxes_together_gives_the_regions_of_the_flipped_picture():
-    """The transform object moves both; the features equal those of the mirrored pixels with mirrored boxes."""
+    """The transform object moves both; the features equal the features of mirrored pixels with mirrored boxes."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)
     boxes = np.array([[0, 0, 1, 1], [0.1, 0.2, 0.5, 0.9], [0.7, 0.05, 0.95, 0.3]], dtype=np.float32)

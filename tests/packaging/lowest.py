@@ -20,7 +20,7 @@ def lowest(requirement: str) -> str:
 
 
 def constraints(project: Path = PROJECT) -> list[str]:
-    """The lowest release of every declared package, those of all extras included."""
+    """The lowest release of every declared package, including all extras."""
     declared = tomllib.loads(project.read_text("utf-8"))["project"]
     extras = declared["optional-dependencies"].values()
     return [lowest(requirement) for group in (declared["dependencies"], *extras) for requirement in group]

@@ -66,7 +66,7 @@ def bin_folder(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", programs / "python", "--disable-pip-version-check"]
     call(*pip, "install", "--no-deps", "--no-index", built.wheel, cwd=folder)
     (packages,) = folder.glob("lib/python*/site-packages")
-    # A path in a .pth file comes last, and .pth files behind it, such as that of an editable fgsbir, are not read.
+    # A path in a .pth file comes last, and .pth files behind it, such as an editable fgsbir's, are not read.
     (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()))
     found = call(programs / "python", "-c", "import fgsbir; print(fgsbir.__file__)", cwd=folder)
     assert Path(found.strip()) == packages / "fgsbir" / "__init__.py"

@@ -55,7 +55,7 @@ def test_only_seeds_that_both_have_are_compared(tmp_path):
         write_run(tmp_path, "b", seed, f"chair_v2/{name}", dataset="chair_v2", ranks=found(3))
     verdicts = {row["claim"]: row["verdict"] for row in claims(tmp_path).values()}
     assert verdicts["The hierarchy adds to co-attention (w/o Hierarchy)"] == ""
-    assert verdicts["A hierarchy found for the pair beats that of containment"] == "not shown"
+    assert verdicts["A hierarchy found for the pair beats the hierarchy of containment"] == "not shown"
 
 
 def test_equal_systems_show_nothing(tmp_path):

@@ -315,7 +315,7 @@ def test_damaged_or_outdated_ranks_while_drawing_are_one_clear_line(
     spoiled = {
         "no ranks while drawing": {},
         "measured before the last test": {"finished": "2020-01-01T00:00:00+00:00"},
-        "its sketches are not those": {"query_ids": np.array([f"other{i}" for i in range(N_QUERIES)])},
+        "its sketches differ from those": {"query_ids": np.array([f"other{i}" for i in range(N_QUERIES)])},
         "a rank is beyond the 12 photos": {"ranks": np.full((N_QUERIES, 20), N_GALLERY + 1)},
     }
     for problem, changes in spoiled.items():

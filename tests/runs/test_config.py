@@ -36,7 +36,7 @@ def test_a_name_may_end_in_a_variant(tmp_path):
     assert resolved("experiment=swire/proposed_k20") == resolved("system=proposed dataset=swire variant=k20")
     k20 = resolved("experiment=swire/proposed_k20").config["data"]
     assert k20["rendering"]["num_regions"] == k20["regions"]["init_args"]["top_k"] == 20
-    assert k20["regions"]["class_path"].endswith("ViewHierarchy")  # that of the dataset
+    assert k20["regions"]["class_path"].endswith("ViewHierarchy")  # as the dataset says
     assert (
         resolved("experiment=chair_v2/proposed_k20").config["data"]["regions"]["class_path"].endswith("SelectiveSearch")
     )
@@ -83,7 +83,7 @@ def test_files_that_say_more_are_found_by_their_name():
         ("system=b_siamese trainer.max_epoch=3", "trainer.max_epoch: Trainer has no such setting; use max_epochs"),
         ("system=b_siamese trainr.max_epochs=3", "trainr: no such setting; use trainer"),
         ("system=b_siamese wandb.mdoe=online", "wandb.mdoe: WandbOptions has no such setting; use mode"),
-        ("system=b_siamese data.seed=4", "data.seed: it is that of the run, 0; use --seed"),
+        ("system=b_siamese data.seed=4", "data.seed: the data has the seed of the run, 0; use --seed"),
         ("system=b_siamese model=null", "model: no system is named"),
         ("system=b_siamese trainer.precision=bf16-true", "would rank photos by rounded distances"),
         ("system=b_siamese experiment=../x", "leads out of the runs folder"),

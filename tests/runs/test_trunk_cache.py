@@ -160,7 +160,7 @@ def test_a_checkpoint_with_another_trunk_is_refused(tmp_path, frozen, capsys):
     checkpoint = run_folder(tmp_path, "a").best_checkpoint
     words = ["test", "--config", frozen("b"), "--seed_everything", "1", "--ckpt_path", str(checkpoint)]
     assert main(words) == 2
-    assert "its frozen trunk is not that of the configuration" in capsys.readouterr().err
+    assert "its frozen trunk differs from the configuration's" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

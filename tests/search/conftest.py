@@ -14,7 +14,7 @@ def shared_regions(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="session")
 def run_path(tmp_path_factory):
-    """A run of Proposed that mixes the distance of nodes with that of global embeddings."""
+    """A run of Proposed that mixes the distances of nodes and of global embeddings."""
     return make_run(tmp_path_factory.mktemp("runs") / "proposed", model())
 
 

@@ -32,7 +32,7 @@ def run(resolved, stages=("fit", "test")):
         note("start")
         state = folder.path / "state.json"
         done = json.loads(state.read_text()) if state.exists() else []
-        if name == "broken" and not Path("mended").exists():
+        if name == "broken" and not Path("fixed").exists():
             raise RuntimeError("it is broken")
         while len(done) < settings["steps"]:
             time.sleep(settings.get("pause", 0))

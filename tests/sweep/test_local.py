@@ -149,7 +149,7 @@ def test_a_failed_run_keeps_its_log_is_listed_and_makes_the_exit_status(folder):
     assert status.returncode == 0
     assert "RuntimeError: it is broken" in next(line for line in status.stdout.splitlines() if "tiny/broken/" in line)
 
-    (folder / "mended").touch()
+    (folder / "fixed").touch()
     assert finish(folder, "run", "s.yaml").returncode == 0
     assert journal(folder, "end") == [("a", "0"), ("broken", "0")]
     assert "2 runs: 2 done" in finish(folder, "status", "s.yaml").stdout

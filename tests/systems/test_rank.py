@@ -162,7 +162,7 @@ def test_regions_that_are_searched_anew_are_told(system, drawing, arrays, capsys
     assert capsys.readouterr().err == ""
     system.reader = replace(system.reader, replaced="BoxFile")
     system.rank(drawing, arrays)
-    assert capsys.readouterr().err == "regions: training had those of BoxFile, these photos get selective search\n"
+    assert capsys.readouterr().err == "regions: training took them from BoxFile, these photos get selective search\n"
 
 
 @pytest.mark.parametrize("damage", ["no description", "unknown class"])

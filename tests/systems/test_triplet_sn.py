@@ -41,7 +41,7 @@ KINDS = [(TripletSN, {}), (TripletAttnSN, {}), (TripletAttnSN, {"distance": "euc
 
 
 def ten_views(image):
-    """Corners and centre of a picture `(3, H, W)`, then those of its mirror image."""
+    """Corners and centre of a picture `(3, H, W)`, then of its mirror image."""
     corners = [(0, 0), (0, SIDE - CROP), (SIDE - CROP, 0), (SIDE - CROP, SIDE - CROP), ((SIDE - CROP) // 2,) * 2]
     return [picture[:, y : y + CROP, x : x + CROP] for picture in (image, image.flip(2)) for y, x in corners]
 

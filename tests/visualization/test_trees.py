@@ -165,7 +165,7 @@ def test_a_line_leads_to_the_region_that_a_node_attends_to_most() -> None:
             for link in re.findall(r'd="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"[^>]*opacity="([\d.]+)"', str(picture))
         ]
 
-    # From the middle of each stroke to that of a region, 120 to the right.
+    # From the middle of each stroke to the middle of a region, 120 to the right.
     expected = [[10, 0, 145, 25, 0.925], [50, 50, 145, 25, 0.625], [90, 100, 195, 75, 0.85]]
     assert np.allclose(links(first.image), expected, atol=0.01)
     assert np.allclose(links(second.image), [[50, 50, 170, 50, 1], [50, 50, 170, 50, 1]])

@@ -28,7 +28,7 @@ GENERATOR = (*sorted(Path(__file__).parent.glob("*.py")), Path(fgsbir.sketch.str
 _NAMES = (
     "settings",  # (), JSON: what the instances were generated with
     "photos",  # (I, size, size, 3)
-    "part_counts",  # (I,) parts of each instance; names, parents and boxes are those of all parts, one after another
+    "part_counts",  # (I,) parts of each instance; names, parents and boxes hold the parts of all instances, in order
     "part_names",
     "part_parents",
     "part_boxes",

@@ -18,7 +18,7 @@ class Part:
     Args:
         name: kind of part, e.g. "seat"; for screens one of the component labels of RICO.
         parent: index of its parent in the list of parts, always smaller than its own; -1 for the root.
-        box: `(x1, y1, x2, y2)` of its visible pixels and those of its descendants, in [0, 1] of the photo.
+        box: `(x1, y1, x2, y2)` around the visible pixels of it and its descendants, in [0, 1] of the photo.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Scene:
     Args:
         parts: `(name, parent)` of each part, the root first.
         shapes: in any order; depth decides what is seen.
-        framed: coordinates are already those of the unit frame (screens); otherwise the photo places the object.
+        framed: coordinates are already in the unit frame (screens); otherwise the photo places the object.
     """
 
     parts: list[tuple[str, int]]

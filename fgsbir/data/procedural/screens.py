@@ -111,7 +111,7 @@ _SIGNS: dict[str, Array] = {
 
 
 def build_screen(rng: np.random.Generator) -> Scene:
-    """One random screen; coordinates are those of the unit frame, which the screen fills."""
+    """One random screen; coordinates are in the unit frame, which the screen fills."""
     page = _Page(rng)
     page.scene.flat(0, "page", rectangle(0, 0, 1, 1), 0, lines=[rectangle(0.005, 0.005, 0.995, 0.995)[[0, 1, 2, 3, 0]]])
     top, bottom = 0.0, 1.0

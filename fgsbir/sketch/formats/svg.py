@@ -152,7 +152,7 @@ def _frame(root: ElementTree.Element, where: object) -> tuple[float, float] | No
             width = height = 0.0
         if not (0 < width < math.inf and 0 < height < math.inf):
             raise InputError(where, f"viewBox '{root.attrib['viewBox']}'", "give x, y, width and height, in numbers")
-        # The size on the page must not matter, so the viewBox becomes the size: units stay those of the drawing.
+        # The size on the page must not matter, so the viewBox becomes the size: the drawing keeps its units.
         root.attrib.update(width=str(width), height=str(height))
         return width, height
     try:

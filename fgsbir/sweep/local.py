@@ -125,15 +125,15 @@ def launch(runs: Sequence[PlannedRun], slots: Sequence[Slot], configs: Path) -> 
 
 
 def next_run(pending: Sequence[PlannedRun], active: Sequence[PlannedRun]) -> PlannedRun | None:
-    """The first run that need not wait: for a training that an active run makes, or for another launcher.
+    """The first run that need not wait for a folder that an active run works on, or for another launcher.
 
     If all must wait for other launchers and nothing is active here, it is the first one.
     """
-    made = set[Path]().union(*(run.unfinished for run in active))
+    # A run works on its folder from its fit to its test, though the lock is free for a moment in between.
+    made = set[Path]().union(*({run.folder.path, *run.unfinished} for run in active))
     for run in pending:
-        needed = run.unfinished
-        folders = {run.folder.path, run.training.path, *needed}
-        if not needed & made and not any(RunFolder(path).is_locked for path in folders):
+        folders = {run.folder.path, run.training.path, *run.unfinished}
+        if not folders & made and not any(RunFolder(path).is_locked for path in folders):
             return run
     return None if active or not pending else pending[0]
 

@@ -203,6 +203,20 @@ def test_of_runs_that_need_one_training_one_goes_first(tmp_path):
     assert local.next_run([second, other], [first]) is second  # it is trained
 
 
+def test_a_run_that_is_only_tested_waits_for_the_whole_run_that_trains_it(tmp_path):
+    first, other = planned(tmp_path, "first"), planned(tmp_path, "other")
+    coarse = planned(tmp_path, "coarse", trained_as="tiny/first", data={"test_detail": "coarse"})
+    assert coarse.training.path == first.folder.path
+    first.folder.write_config({"trainer": {"max_epochs": 1}})
+    first.folder.metrics.write_text("epoch\n0\n")
+    first.folder.checkpoints.mkdir()
+    first.folder.last_checkpoint.touch()
+    assert not coarse.unfinished
+    assert local.next_run([coarse, other], [first]) is other  # between fit and test the folder is not locked
+    assert local.next_run([coarse], [first]) is None
+    assert local.next_run([coarse, other], [other]) is coarse
+
+
 def test_a_run_gets_the_gpus_of_its_slot(folder):
     install(folder, steps=2, pause=0.05)
     assert finish(folder, "run", "s.yaml", env={"CUDA_VISIBLE_DEVICES": "4,7"}).returncode == 0

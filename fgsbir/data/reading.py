@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ from fgsbir.data.records import PhotoRecord, image_pixels
 from fgsbir.data.sample import PhotoBatch, SketchBatch, stacked
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
+from fgsbir.files import usable_cores
 from fgsbir.regions.selective_search import SelectiveSearch
 from fgsbir.regions.source import Photo
 from fgsbir.sketch.formats import read_sketch
@@ -238,6 +238,6 @@ def _record(index: int, photo: Any) -> PhotoRecord:
 def _batches(read: Any, items: Iterable[Any], size: int) -> Iterator[Any]:
     """What `read` makes of the items, `size` at a time."""
     left = iter(items)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         while some := list(islice(left, size)):
             yield stacked(pool.map(read, some))

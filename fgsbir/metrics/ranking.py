@@ -191,7 +191,7 @@ def bootstrap_interval(
         groups: the photo of each query, `(Q,)`, any type that compares.
         k: the k of acc@k.
         samples: number of bootstrap samples.
-        seed: of the draws.
+        seed: seed of the draws.
         level: coverage, between 0 and 1.
 
     Returns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fgsbir.errors import InputError
-from fgsbir.files import cache_root
+from fgsbir.files import cache_root, usable_cores
 from fgsbir.regions.cache import BoxCache
 from fgsbir.regions.source import Photo, RegionSource
 from fgsbir.sketch.strokes import FloatArray
@@ -94,7 +93,7 @@ class SelectiveSearch(RegionSource):
     def _compute(self, photos: Mapping[str, Photo]) -> dict[str, FloatArray]:
         """Finds and keeps the candidates of photos, by their digests."""
         found = {}
-        pool = ThreadPoolExecutor(self.workers or os.cpu_count())  # OpenCV runs without the interpreter's lock
+        pool = ThreadPoolExecutor(self.workers or usable_cores())  # OpenCV runs without the interpreter's lock
         try:
             results = zip(photos, pool.map(self._candidates, photos.values()), strict=True)
             quiet = len(photos) <= _SILENT

@@ -17,24 +17,24 @@ class Result:
         dataset: e.g. "chair_v2".
         experiment: the experiment file's name, e.g. "chair_v2/proposed".
         recipe: "paper" or "modern".
-        seed: of the run.
+        seed: seed of the run.
         n_test: number of test queries.
         n_gallery: number of test photos.
-        split_hash: of the test split's ids; accuracies compare only where it is equal.
+        split_hash: hash of the test split's ids; accuracies compare only where it is equal.
         acc1: percent, as acc5 and acc10.
         acc5: percent.
         acc10: percent.
         mean_rank: from 1.
         mrr: mean reciprocal rank, percent.
-        val_acc1: of the checkpoint tested, percent; None if it was not validated.
-        best_epoch: of the checkpoint tested, from 0; None if it was not trained here.
+        val_acc1: acc@1 on val of the checkpoint tested, percent; None if it was not validated.
+        best_epoch: epoch of the checkpoint tested, from 0; None if it was not trained here.
         train_seconds: wall time; None if it was not trained here.
         test_seconds: wall time.
         parameters: number of trainable parameters.
-        commit: of fgsbir; None outside a checkout.
-        config_hash: of the resolved configuration.
+        commit: commit of fgsbir; None outside a checkout.
+        config_hash: hash of the resolved configuration.
         hardware: one line, of the machine of the test.
-        versions: of fgsbir and the packages that decide the result.
+        versions: versions of fgsbir and the packages that decide the result.
         finished: UTC, ISO 8601.
         all_parameters: frozen ones included. This and the next are None in a result of an earlier version.
         sketch_flops: to encode a sketch of 10 strokes; `photo_flops`: a photo with the experiment's number of regions.

@@ -46,7 +46,7 @@ class FgsbirCLI(LightningCLI):
     """LightningCLI over a full configuration: it checks every setting and builds trainer, system and data.
 
     Args:
-        config: of a run, or nothing, for the help alone.
+        config: configuration of a run, or an empty one, for the help alone.
     """
 
     def __init__(self, config: Config) -> None:

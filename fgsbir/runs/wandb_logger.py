@@ -72,7 +72,7 @@ def open_run(
     """Starts or goes on with the W&B run of a run folder; training, resumed training and test share one.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         experiment: its name, e.g. "chair_v2/proposed".
         options: where to; W&B is not disabled.
         config: what the run is: the resolved configuration, system and dataset.

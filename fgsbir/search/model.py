@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from fgsbir.data.records import PhotoRecord
 from fgsbir.data.sample import PhotoBatch, SketchBatch, on_device
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
-from fgsbir.files import file_digest
+from fgsbir.files import file_digest, usable_cores
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_run
 from fgsbir.search.index import BOXES, ModelRecord, NewPhoto, Precision
@@ -114,7 +113,7 @@ class PhotoReader:
 
     def read(self, records: Sequence[tuple[PhotoRecord, str]]) -> list[tuple[NewPhoto, PhotoBatch] | InputError]:
         """Reads photos, given with their digests, in parallel; the error in place of one that cannot be read."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             return list(pool.map(self._read, *zip(*records, strict=True)))
 
     def _read(self, record: PhotoRecord, digest: str) -> tuple[NewPhoto, PhotoBatch] | InputError:

@@ -79,7 +79,7 @@ class Plan:
     """All runs of a sweep.
 
     Attributes:
-        name: of the sweep.
+        name: name of the sweep.
         path: the file that the plan is written to.
         runs: those that train first, then those that only test what another one trained.
     """

@@ -71,7 +71,7 @@ def launch(
 
     Args:
         runs: those that are not finished.
-        name: of the array.
+        name: name of the array.
         folder: for the files of submitit, in reach of all nodes, as the runs must be.
         options: of `sbatch`, such as `partition`, `time` (minutes), `gpus_per_node`, `cpus_per_task`, `mem`.
         at_once: jobs that run at once at most.

@@ -23,7 +23,7 @@ class Sweep:
     """A sweep file with overrides.
 
     Attributes:
-        name: of the sweep, and of its plan.
+        name: name of the sweep and of its plan.
         config: the file in Weights & Biases' schema, overrides included.
         runs: the parameters of every run; no two are equal.
     """

@@ -162,6 +162,11 @@ def _has_frame(root: Element, where: object) -> bool:
         if not (0 < width < math.inf and 0 < height < math.inf):
             raise InputError(where, f"viewBox '{box}'", "give x, y, width and height, in numbers")
         return True
+    return _has_size(root)
+
+
+def _has_size(root: Element) -> bool:
+    """Whether the document says both width and height, by more than a percentage."""
     return all(_LENGTH.fullmatch(root.get(name, "").strip()) for name in ("width", "height"))
 
 
@@ -174,6 +179,9 @@ def _prepare(root: Element) -> None:
     box = [float(v) for v in re.split(r"[\s,]+", root.get("viewBox", "").strip()) if v] or [0.0, 0.0]
     sizes = [float(match[1]) if (match := re.match(_NUMBER, root.get(n, ""))) else 0.0 for n in ("width", "height")]
     page = np.array([box[:2], box[2:] or sizes])
+    if not _has_size(root):  # usvg would take the other side from the viewBox, whatever its shape
+        for name in ("width", "height"):
+            root.attrib.pop(name, None)
     for element in root.iter():
         style = dict(re.findall(r"(transform(?:-origin)?)\s*:\s*([^;]+)", element.get("style", "")))
         if "transform" in style:

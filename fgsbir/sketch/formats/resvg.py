@@ -21,7 +21,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:  # it takes a quarter of a second to import, which only SVG files need
     import wasmtime
 
-_FUEL = 6_000_000_000  # instructions of one call, about a second; the same on every machine
+_FUEL = 4_000_000_000  # instructions of one call, about half a second; the same on every machine
 _MEMORY = 512 * 2**20  # bytes of one call
 _LOCK = threading.Lock()
 

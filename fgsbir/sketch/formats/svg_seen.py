@@ -15,7 +15,7 @@ from fgsbir.sketch.formats import resvg
 Points = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]  # (H, W, 3), 0 to 255
 
-_SIDE = 768  # pixels of the longer side of the page
+_SIDE = 512  # pixels of the longer side of the page
 _PEN = 2.0  # pixels; width of the pen where overlapping lines must be told apart
 _BESIDE = np.array([-3.0, -1.5, 0.0, 1.5, 3.0])  # pixels across an outline whose colours are compared
 _CONTRAST = 8.0  # grey levels, of 255, that can be seen
@@ -42,11 +42,20 @@ class Shape(NamedTuple):
     scale: float
 
 
+class _Views(NamedTuple):
+    """A document drawn as it is, with thin lines, and without lines."""
+
+    full: Image
+    thin: Image
+    bare: Image
+
+
 def seen(tree: Element, shapes: Sequence[Shape], width: float, height: float) -> list[Points]:
     """The outlines that can be seen on the page, in order; where one is covered, its parts.
 
-    A point of an outline is seen if the colours across it differ, both as drawn and with every line thin, so that lines
-    which overlap each other stay. Paper is white; if nothing is seen on it, it is black.
+    A point of an outline is seen if the colours across it differ, or if its colour differs from that without any lines,
+    so that tangled lines stay. Both are judged with every line thin, for wide lines would hide each other; what a wide
+    line of another colour covers is then left out. Paper is white; if nothing is seen on it, it is black.
 
     Args:
         tree: the document; widths of pens, dashes, filters and images are changed in it.
@@ -57,20 +66,20 @@ def seen(tree: Element, shapes: Sequence[Shape], width: float, height: float) ->
     Raises:
         resvg.Refused: if it cannot be drawn.
     """
-    shapes = _without_paper(shapes, width, height)
-    outlines = _once(outline for shape in shapes for outline in shape.outlines)
+    ink = _without_paper(shapes, width, height)
+    outlines = _once(outline for shape in ink for outline in shape.outlines)
     if not outlines or _all_seen(tree, shapes, width, height):
         return outlines
     scale = _SIDE / max(width, height)
     side: Literal["width", "height"] = "width" if width >= height else "height"
     _plain_lines(tree)
-    _set_pens(shapes, scale, most=np.inf)
-    full = resvg.render(ElementTree.tostring(tree), side, _SIDE)
-    _set_pens(shapes, scale, most=_PEN)
-    thin = resvg.render(ElementTree.tostring(tree), side, _SIDE)
+    pictures = []
+    for most in (np.inf, _PEN, 0.0):
+        _set_pens(shapes, scale, most)
+        pictures.append(resvg.render(ElementTree.tostring(tree), side, _SIDE))
     for paper in (255, 0):
-        pictures = _on(full, paper), _on(thin, paper)
-        if found := [part / scale for outline in outlines for part in _parts(outline * scale, *pictures)]:
+        views = _Views(*(_on(picture, paper) for picture in pictures))
+        if found := [part / scale for outline in outlines for part in _parts(outline * scale, views)]:
             return found
     return []
 
@@ -120,12 +129,15 @@ def _plain_lines(tree: Element) -> None:
 
 
 def _set_pens(shapes: Sequence[Shape], scale: float, most: float) -> None:
-    """Keeps the width of every pen between `_PEN` and `most`, in pixels."""
+    """Keeps the width of every pen between `_PEN` and `most`, in pixels; 0 takes all pens away."""
     for shape in shapes:
         if shape.drawn:
             unit = max(shape.scale * scale, 1e-9)
             own = float(shape.element.get("stroke-width", 1)) * unit
-            shape.element.set("stroke-width", f"{min(max(own, _PEN), most) / unit:.9g}")
+            if most:
+                shape.element.set("stroke-width", f"{min(max(own, _PEN), most) / unit:.9g}")
+            else:
+                shape.element.set("stroke", "none")
 
 
 def _on(picture: npt.NDArray[np.uint8], paper: int) -> Image:
@@ -134,10 +146,10 @@ def _on(picture: npt.NDArray[np.uint8], paper: int) -> Image:
     return np.asarray(picture[..., :3] * opacity + paper * (1 - opacity), dtype=np.float32)
 
 
-def _parts(outline: Points, full: Image, thin: Image) -> list[Points]:
+def _parts(outline: Points, views: _Views) -> list[Points]:
     """The parts of an outline, in pixels, that are seen."""
     points, across, is_vertex = _sampled(outline)
-    visible = _visible(points, across, full, thin)
+    visible = _visible(points, across, views)
     if visible.all():
         return [outline]
     if not visible.any():
@@ -187,17 +199,18 @@ def _sampled(outline: Points) -> tuple[Points, Points, npt.NDArray[np.bool_]]:
     return points, along[:, ::-1] * (-1, 1), is_vertex
 
 
-def _visible(points: Points, across: Points, full: Image, thin: Image) -> npt.NDArray[np.bool_]:
+def _visible(points: Points, across: Points, views: _Views) -> npt.NDArray[np.bool_]:
     """Which points lie on the page, on a line or an edge that no wide line covers."""
-    height, width = thin.shape[:2]
+    height, width = views.thin.shape[:2]
     inside = ((points >= -0.5) & (points <= (width + 0.5, height + 0.5))).all(1)
     at = points[:, None] + _BESIDE[:, None] * across[:, None]
     column = np.floor(at[..., 0]).clip(0, width - 1).astype(int)
     row = np.floor(at[..., 1]).clip(0, height - 1).astype(int)
-    colours = thin[row, column]
-    contrast = np.ptp(colours, axis=1).max(-1)
+    colours = views.thin[row, column]
     middle = len(_BESIDE) // 2
-    covered = np.abs(full[row[:, middle], column[:, middle]] - colours[:, middle]).max(-1) > contrast / 2
+    own, here = colours[:, middle], (row[:, middle], column[:, middle])
+    contrast = np.maximum(np.ptp(colours, axis=1).max(-1), np.abs(own - views.bare[here]).max(-1))
+    covered = np.abs(views.full[here] - own).max(-1) > contrast / 2
     return np.asarray(inside & (contrast >= _CONTRAST) & ~covered)
 
 

@@ -291,7 +291,9 @@ def test_read_svg_frame(file: Path, attributes: str, expected: tuple[float, floa
     assert sketch.points[0].tolist() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("attributes", ["", 'width="100%" height="100%"', 'width="640"'])
+@pytest.mark.parametrize(
+    "attributes", ["", 'width="100%" height="100%"', 'width="640"', 'viewBox="0 0 9"', 'viewBox="0 0 0 0"']
+)
 def test_read_svg_without_a_frame_uses_the_ink(file: Path, attributes: str) -> None:
     body = '<path d="M1000 500 h400 v100"/>'
     assert close(svg(file, body, attributes), VectorSketch.from_strokes([[(10, 5), (14, 5), (14, 6)]]).normalised())
@@ -374,8 +376,6 @@ LAUGHS = (
         ("<svg><path d='M0 0 1 1'></svg>", "malformed"),
         ("<html/>", "not <svg>"),
         ("<svg viewBox='0 0 9 9'/>", "no strokes"),
-        ("<svg viewBox='0 0 9'><line x2='9'/></svg>", "viewBox"),
-        ("<svg viewBox='0 0 0 0'><line x2='9'/></svg>", "viewBox"),
         ("<svg viewBox='0 0 9 9' stroke='red'><path d='M0 0 L1'/></svg>", "no strokes"),
         ("<svg viewBox='0 0 9 9' stroke='red'><path d='M0 0 L1e300 1e300'/></svg>", "no strokes"),
         ('<!DOCTYPE svg [<!ENTITY a SYSTEM "file:///etc/passwd">]><svg><title>&a;</title></svg>', "entity"),
@@ -385,7 +385,7 @@ LAUGHS = (
             "<svg><line id='a0' x2='9' stroke='red'/>"
             + "".join(f"<g id='a{i + 1}'>" + f"<use href='#a{i}'/>" * 9 + "</g>" for i in range(9))
             + "</svg>",
-            "limit",
+            "too much time",
         ),
         (
             "<svg viewBox='0 0 9 9'>" + "<circle r='1' fill='none' stroke='#f005'/>" * 100_000 + "</svg>",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fgsbir.sketch.formats import resvg
+from fgsbir.sketch.formats.svg import engine
+from fgsbir.sketch.formats.svg.shapes import Points, Shape
 
-Points = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]  # (H, W, 3), 0 to 255
 
 _SIDE = 512  # pixels of the longer side of the page
@@ -21,25 +22,10 @@ _BESIDE = np.array([-3.0, -1.5, 0.0, 1.5, 3.0])  # pixels across an outline whos
 _CONTRAST = 8.0  # grey levels, of 255, that can be seen
 _GAP = 0.02 * _SIDE  # pixels; a line that vanishes for less goes on, as below another line
 _TIP = 4.0  # pixels; an end that fades, as a sharp corner does, belongs to its line
-_SCRAP = 0.01 * _SIDE  # pixels; less of a line is no line, as where a covered one passes below another's edge
-_MOST_SAMPLES = 1_000_000
+_DASH_GAP = 0.06 * _SIDE  # pixels; a dashed line with longer gaps is several
+_SCRAP = 0.03 * _SIDE  # pixels; less of a line is no line, as where one of the paper's colour crosses another
+_SHARED = 0.9  # share of the edge of a fill along which there is ink, so that it is none of its own
 _PAPER = 0.96  # share of both sides of the page that a fill behind all ink spans if it is paper
-
-
-class Shape(NamedTuple):
-    """A path of a document that usvg has simplified.
-
-    Attributes:
-        element: its element in the document.
-        outlines: `(n, 2)` each, of two points or more; its sub-paths on the page, in page units.
-        drawn: whether a pen draws it; otherwise the outlines are the edges of a fill.
-        scale: page units of one of its own.
-    """
-
-    element: Element
-    outlines: list[Points]
-    drawn: bool
-    scale: float
 
 
 class _Views(NamedTuple):
@@ -57,30 +43,33 @@ def seen(tree: Element, shapes: Sequence[Shape], width: float, height: float) ->
     so that tangled lines stay. Both are judged with every line thin, for wide lines would hide each other; what a wide
     line of another colour covers is then left out. Paper is white; if nothing is seen on it, it is black.
 
+    The edge of a fill along which other ink lies already is left out.
+
     Args:
-        tree: the document; widths of pens, dashes, filters and images are changed in it.
+        tree: the document; its pens are changed.
         shapes: its paths, in the order of painting.
         width: width of the page, in page units.
         height: height of the page, in page units.
 
     Raises:
-        resvg.Refused: if it cannot be drawn.
+        engine.Refused: if it cannot be drawn.
     """
     ink = _without_paper(shapes, width, height)
-    outlines = _once(outline for shape in ink for outline in shape.outlines)
-    if not outlines or _all_seen(tree, shapes, width, height):
-        return outlines
+    if not ink:
+        return []
+    if _all_seen(tree, shapes, width, height):
+        return [outline for shape in shapes for outline in shape.outlines]
     scale = _SIDE / max(width, height)
     side: Literal["width", "height"] = "width" if width >= height else "height"
-    _plain_lines(tree)
+    _join_dashes(shapes, scale)
     pictures = []
     for most in (np.inf, _PEN, 0.0):
         _set_pens(shapes, scale, most)
-        pictures.append(resvg.render(ElementTree.tostring(tree), side, _SIDE))
+        pictures.append(engine.render(ElementTree.tostring(tree), side, _SIDE))
     for paper in (255, 0):
         views = _Views(*(_on(picture, paper) for picture in pictures))
-        if found := [part / scale for outline in outlines for part in _parts(outline * scale, views)]:
-            return found
+        if found := _ink(ink, scale, views):
+            return [part / scale for part in found]
     return []
 
 
@@ -89,43 +78,38 @@ def _without_paper(shapes: Sequence[Shape], width: float, height: float) -> list
     for number, shape in enumerate(shapes):
         if not shape.outlines:
             continue
-        points = np.concatenate(shape.outlines).clip(0, (width, height))
-        if shape.drawn or (np.ptp(points, axis=0) < _PAPER * np.array([width, height])).any():
+        points = shape.outlines[0].clip(0, (width, height))
+        spans = (np.ptp(points, axis=0) >= _PAPER * np.array([width, height])).all()
+        if shape.drawn or len(shape.outlines) > 1 or not spans:
             return list(shapes[number:])
     return []
 
 
-def _once(outlines: Iterator[Points]) -> list[Points]:
-    """The outlines without repetitions, as of a shape that is filled first and drawn on top."""
-    return list({outline.tobytes(): outline for outline in outlines}.values())
-
-
 def _all_seen(tree: Element, shapes: Sequence[Shape], width: float, height: float) -> bool:
     """Whether the document is so plain that nothing can be hidden: opaque lines of one colour, on the page."""
-    names = {"fill", "stroke", "stroke-width", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "d", "id"}
-    grouped = {"id", "transform"}
-    if any(child.tag.rpartition("}")[2] == "image" or len(child) for child in tree.iter("{*}defs")):
+    attributes = {
+        "g": {"id", "transform"},
+        "path": {"id", "d", "fill", "stroke", "stroke-width", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"},
+    }
+    below = (element for element in tree.iter() if element is not tree)
+    if any(element.attrib.keys() - attributes.get(element.tag.rpartition("}")[2], set()) for element in below):
         return False
-    for element in tree.iter():
-        kind = element.tag.rpartition("}")[2]
-        if (kind == "g" and set(element.keys()) - grouped) or kind in ("image", "text"):
-            return False
-    pens = {shape.element.get("stroke") for shape in shapes}
-    plain = all(shape.drawn and shape.element.get("fill") == "none" for shape in shapes)
-    if len(pens) != 1 or not plain or any(set(shape.element.keys()) - names for shape in shapes):
+    pens = {(shape.element.get("stroke"), shape.element.get("fill")) for shape in shapes}
+    if len(pens) != 1 or pens.pop()[1] != "none":
         return False
-    points = np.concatenate([outline for shape in shapes for outline in shape.outlines])
-    dots = any((outline == outline[0]).all() for shape in shapes for outline in shape.outlines)
+    outlines = [outline for shape in shapes for outline in shape.outlines]
+    points = np.concatenate(outlines)
+    dots = any((outline == outline[0]).all() for outline in outlines)  # one without round ends is not seen
     return not dots and bool((points >= 0).all() and (points <= (width, height)).all())
 
 
-def _plain_lines(tree: Element) -> None:
-    """Takes images and filters out of a document, and makes dashed lines whole."""
-    for element in tree.iter():
-        for child in [child for child in element if child.tag.rpartition("}")[2] == "image"]:
-            element.remove(child)
-        for name in ("filter", "stroke-dasharray", "stroke-dashoffset"):
-            element.attrib.pop(name, None)
+def _join_dashes(shapes: Sequence[Shape], scale: float) -> None:
+    """Makes dashed lines whole whose gaps are short."""
+    for shape in shapes:
+        dashes = [float(v) for v in shape.element.get("stroke-dasharray", "").replace(",", " ").split()]
+        gaps = dashes[1::2] if len(dashes) % 2 == 0 else dashes
+        if gaps and max(gaps) * shape.scale * scale <= _DASH_GAP:
+            shape.element.attrib.pop("stroke-dasharray")
 
 
 def _set_pens(shapes: Sequence[Shape], scale: float, most: float) -> None:
@@ -146,10 +130,37 @@ def _on(picture: npt.NDArray[np.uint8], paper: int) -> Image:
     return np.asarray(picture[..., :3] * opacity + paper * (1 - opacity), dtype=np.float32)
 
 
-def _parts(outline: Points, views: _Views) -> list[Points]:
+def _ink(shapes: Sequence[Shape], scale: float, views: _Views) -> list[Points]:
+    """The parts of all outlines that are seen, in pixels."""
+    parts = [
+        (part, shape.drawn)
+        for shape in shapes
+        for outline in shape.outlines
+        for part in _parts(outline * scale, views, shape.drawn)
+    ]
+    mask = np.zeros(views.bare.shape[:2], np.uint8)
+
+    def mark(part: Points) -> None:
+        cv2.polylines(mask, [part.round().astype(np.int32)], isClosed=False, color=1, thickness=3)
+
+    for part, drawn in parts:
+        if drawn:
+            mark(part)
+    found = []
+    for part, drawn in parts:
+        if not drawn:
+            column, row = _sampled(part)[0].clip(0, np.array(mask.shape[::-1]) - 1).astype(int).T
+            if mask[row, column].mean() > _SHARED:
+                continue
+            mark(part)
+        found.append(part)
+    return found
+
+
+def _parts(outline: Points, views: _Views, drawn: bool) -> list[Points]:
     """The parts of an outline, in pixels, that are seen."""
     points, across, is_vertex = _sampled(outline)
-    visible = _visible(points, across, views)
+    visible = _visible(points, across, views, drawn)
     if visible.all():
         return [outline]
     if not visible.any():
@@ -177,36 +188,38 @@ def _parts(outline: Points, views: _Views) -> list[Points]:
 
 
 def _sampled(outline: Points) -> tuple[Points, Points, npt.NDArray[np.bool_]]:
-    """Points about a pixel apart on an outline, `(m, 2)`, its own among them.
+    """Points about a pixel apart on an outline where it is on the page, `(m, 2)`, its own among them.
 
     Returns:
         The points, the unit vector across the outline at each, and which of them are its own.
     """
     steps = np.diff(outline, axis=0)
+    # Where a segment enters and leaves the page, as shares of it (Liang and Barsky 1984).
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ways = np.stack([-_GAP - outline[:-1], _SIDE + _GAP - outline[:-1]]) / steps
+    enter = np.nan_to_num(ways.min(0), nan=-np.inf, posinf=np.inf, neginf=-np.inf).max(1).clip(0, 1)
+    leave = np.nan_to_num(ways.max(0), nan=np.inf, posinf=np.inf, neginf=-np.inf).min(1).clip(0, 1)
     lengths = np.linalg.norm(steps, axis=1)
-    counts = np.ceil(lengths * min(1.0, _MOST_SAMPLES / max(lengths.sum(), 1.0))).astype(int).clip(1)
+    counts = np.ceil(lengths * (leave - enter).clip(0)).astype(int).clip(1)
     owner = np.repeat(np.arange(len(steps)), counts)
-    is_vertex = (
-        np.concatenate([[True], np.diff(owner) > 0, [True]])[: len(owner) + 1] if len(owner) else np.ones(1, bool)
-    )
-    starts = np.cumsum(counts) - counts
-    way = (np.arange(len(owner)) - starts[owner]) / counts[owner]
-    is_vertex = np.append(way == 0, True)
+    number = np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
+    way = np.where(number == 0, 0, enter[owner] + number / counts[owner] * (leave - enter)[owner])
     points = np.concatenate([outline[owner] + way[:, None] * steps[owner], outline[-1:]])
     along = steps[owner] / np.maximum(lengths[owner], 1e-12)[:, None]
     along = np.concatenate([along, along[-1:]])
     along[(along == 0).all(1)] = 1.0, 0.0
-    return points, along[:, ::-1] * (-1, 1), is_vertex
+    return points, along[:, ::-1] * (-1, 1), np.append(number == 0, True)
 
 
-def _visible(points: Points, across: Points, views: _Views) -> npt.NDArray[np.bool_]:
+def _visible(points: Points, across: Points, views: _Views, drawn: bool) -> npt.NDArray[np.bool_]:
     """Which points lie on the page, on a line or an edge that no wide line covers."""
-    height, width = views.thin.shape[:2]
-    inside = ((points >= -0.5) & (points <= (width + 0.5, height + 0.5))).all(1)
+    height, width = views.bare.shape[:2]
+    inside = ((points >= -_GAP / 2) & (points <= (width + _GAP / 2, height + _GAP / 2))).all(1)
     at = points[:, None] + _BESIDE[:, None] * across[:, None]
     column = np.floor(at[..., 0]).clip(0, width - 1).astype(int)
     row = np.floor(at[..., 1]).clip(0, height - 1).astype(int)
-    colours = views.thin[row, column]
+    view = views.thin if drawn else views.bare
+    colours = view[row, column]
     middle = len(_BESIDE) // 2
     own, here = colours[:, middle], (row[:, middle], column[:, middle])
     contrast = np.maximum(np.ptp(colours, axis=1).max(-1), np.abs(own - views.bare[here]).max(-1))

@@ -38,7 +38,7 @@ def simplify(document: bytes) -> bytes:
     Raises:
         Refused: if it is no SVG, or takes too much time or memory.
     """
-    return _call("usvg", ("--indent", "none", "--coordinates-precision", "8"), document)
+    return _call("usvg", ("--indent", "none", "--font-size", "16"), document)
 
 
 def render(document: bytes, side: Literal["width", "height"], pixels: int) -> npt.NDArray[np.uint8]:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write, read_bytes
 from fgsbir.sketch.formats.svg import engine, source
-from fgsbir.sketch.formats.svg.seen import seen
 from fgsbir.sketch.formats.svg.shapes import Points, frame_by_ink, page_of, shapes_of
+from fgsbir.sketch.formats.svg.visible import seen
 from fgsbir.sketch.strokes import VectorSketch, require_strokes
 
 
@@ -44,7 +44,7 @@ def parse_svg(content: bytes, where: object) -> VectorSketch:
         if not framed:
             frame_by_ink(tree)
         page = page_of(tree)
-        strokes = seen(tree, shapes_of(tree, page), page.width, page.height)
+        strokes = seen(tree, shapes_of(tree, page), page.width, page.height, source.background(root))
     except (engine.Refused, ElementTree.ParseError) as error:
         raise InputError(where, f"the SVG cannot be read ({error})", "save it as plain SVG") from None
     except RecursionError:

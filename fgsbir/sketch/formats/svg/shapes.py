@@ -42,12 +42,14 @@ class Shape(NamedTuple):
         outlines: `(n, 2)` each, of two points or more; its sub-paths on the page, in page units.
         drawn: whether a pen draws it; otherwise the outlines are edges of a fill, or of what cuts one off.
         scale: page units of one of its own.
+        colour: colour of the pen, `(3,)`, levels up to 255; None if it is no plain opaque one.
     """
 
     element: Element
     outlines: list[Points]
     drawn: bool
     scale: float
+    colour: npt.NDArray[np.float32] | None = None
 
 
 def page_of(tree: Element) -> Page:
@@ -91,9 +93,10 @@ def _below(element: Element, matrix: Matrix, tolerance: float, cuts: Mapping[str
         cuts: clip paths and masks by reference.
     """
     for child in element:
-        if _kind(child) == "g":
+        if _kind(child) == "g" and float(child.get("opacity", 1)) > 0:
             inner = _moved(matrix, child)
-            yield from _below(child, inner, tolerance, cuts)
+            for shape in _below(child, inner, tolerance, cuts):
+                yield shape._replace(colour=None) if "opacity" in child.attrib else shape
             for name in ("clip-path", "mask"):
                 if (cut := cuts.get(child.get(name, ""))) is not None:
                     frame = _moved(_boxed(inner, child, cut, tolerance), cut)
@@ -128,11 +131,14 @@ def _boxed(matrix: Matrix, group: Element, cut: Element, tolerance: float) -> Ma
 
 
 def _shape(element: Element, matrix: Matrix, tolerance: float) -> Shape:
-    drawn = element.get("stroke", "none") != "none"
+    stroke, opacity = element.get("stroke", "none"), float(element.get("stroke-opacity", 1))
+    drawn = stroke != "none" and opacity > 0
     outlines = [part for part in _flattened(element.attrib["d"], matrix, tolerance) if np.isfinite(part).all()]
     if not drawn:  # a fill has no open end
         outlines = [part if (part[0] == part[-1]).all() else np.vstack([part, part[:1]]) for part in outlines]
-    return Shape(element, outlines, drawn, math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))))
+    plain = drawn and opacity == 1 and stroke.startswith("#")
+    colour = np.array([int(stroke[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float32) if plain else None
+    return Shape(element, outlines, drawn, math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))), colour)
 
 
 def _flattened(path: str, matrix: Matrix, tolerance: float) -> Iterator[Points]:

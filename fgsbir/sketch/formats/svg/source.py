@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Callable
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
+from fgsbir.sketch.formats.svg.style import inline_styles
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
@@ -20,7 +20,6 @@ _MOST_BYTES = 32 * 2**20  # of a document; drawings have thousands
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _LENGTH = re.compile(rf"(?=.*[1-9])\+?(?!-){NUMBER}(?:px|pt|pc|mm|cm|in|em|ex)?")
-_Substitute = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 
 def parse(content: bytes, where: object) -> Element:
@@ -64,27 +63,43 @@ def _unpacked(content: bytes, where: object) -> bytes:
 def prepare(root: Element) -> bool:
     """Writes what usvg would read wrongly so that it reads it right, and takes out what is not read.
 
-    Mended are a viewBox that is wrong, a page of which one side is given, `transform` in a style attribute and
-    `transform-origin`, colours that it does not know, the shorthand `marker`, spaces around values, an `href` in two
-    namespaces, transforms inside a clip path and empty nested viewports. Filters and images are taken out.
+    Mended are styles (`inline_styles`), a viewBox that is wrong, a page of which one side is given, `transform-origin`,
+    spaces around values, an `href` in two namespaces, transforms inside a clip path, masks by alpha and empty nested
+    viewports. Filters and images are taken out.
 
     Returns:
         Whether the document declares its page: by a viewBox, or by width and height.
     """
+    inline_styles(root)
     framed = _frame(root)
     page = _page(root)
-    for parent in root.iter():
+    for parent in list(root.iter()):
         for child in list(parent):
             if not isinstance(child.tag, str) or child.tag == f"{_NAMESPACE}image" or _is_empty_viewport(child):
                 parent.remove(child)
         _mend_attributes(parent, page)
-        if parent.tag == f"{_NAMESPACE}clipPath" and len(parent) == 1 and "transform" in parent[0].attrib:
+        if parent.tag == f"{_NAMESPACE}clipPath" and len(parent) == 1:
             _mend_attributes(parent[0], page)
-            own = f"{parent.get('transform', '')} {parent[0].attrib.pop('transform')}"
+            own = f"{parent.get('transform', '')} {parent[0].attrib.pop('transform', '')}"
             parent.set("transform", own.strip())
-        if parent.text:
-            parent.text = _mended(parent.text)
+        if parent.tag == f"{_NAMESPACE}mask" and parent.get("mask-type") == "alpha":
+            _whiten(parent)
     return framed
+
+
+def background(root: Element) -> tuple[float, float, float] | None:
+    """The colour of the page that a prepared document declares, three levels up to 255; None if it is transparent."""
+    levels = [float(v) for v in re.findall(NUMBER, root.get("background-color", ""))]
+    return (levels[0], levels[1], levels[2]) if len(levels) == 4 and levels[3] else None
+
+
+def _whiten(mask: Element) -> None:
+    """Makes the light of a mask its alpha: everything in it becomes white."""
+    mask.set("fill", "white")
+    for element in mask.iter():
+        for name in ("fill", "stroke"):
+            if element.get(name, "none") != "none":
+                element.set(name, "white")
 
 
 def _frame(root: Element) -> bool:
@@ -119,46 +134,17 @@ def _is_empty_viewport(element: Element) -> bool:
 
 def _mend_attributes(element: Element, page: npt.NDArray[np.float64]) -> None:
     """See `prepare`."""
-    for name, value in list(element.items()):
-        element.set(name, _mended(value.strip()))
+    for name, value in element.items():
+        element.set(name, value.strip())
     element.attrib.pop("filter", None)
     if "href" in element.attrib:
         element.attrib.pop(_XLINK, None)
     if re.search(r"[&<>\"']", element.get("id", "")):  # usvg would write it as it is
         element.attrib.pop("id")
-    style = dict(re.findall(r"(transform(?:-origin)?)\s*:\s*([^;]+)", element.get("style", "")))
-    if "transform" in style:
-        element.set("transform", re.sub(r"(?<=\d)(deg|px)\b", "", style["transform"]))
-    origin = style.get("transform-origin") or element.attrib.pop("transform-origin", "")
+    origin = element.attrib.pop("transform-origin", "")
     if origin and element.get("transform"):
         x, y = _origin(origin, page)
         element.set("transform", f"translate({x} {y}) {element.get('transform')} translate({-x} {-y})")
-
-
-def _whole_levels(match: re.Match[str]) -> str:
-    """`rgb(0.5, 0.5, 0.5)` in whole levels; percentages and an alpha stay."""
-    levels = re.split(r"[\s,/]+", match[2].strip())
-    try:
-        whole = [v if "%" in v or i > 2 else f"{float(v):.0f}" for i, v in enumerate(levels)]
-    except ValueError:  # no colour at all
-        return match[0]
-    return f"{match[1]}({', '.join(whole)})"
-
-
-_SUBSTITUTES: tuple[_Substitute, ...] = (
-    (re.compile(r"\b(rgba?)\(([\d.\s,%/+-]+)\)"), _whole_levels),
-    (re.compile(r"\brebeccapurple\b"), "#663399"),
-    (re.compile(r"\s+icc-color\([^)]*\)"), ""),
-    (re.compile(r"(?<![-\w])marker\s*:\s*([^;}]+)"), r"marker-start:\1;marker-mid:\1;marker-end:\1"),
-    (re.compile(r"(?<![-\w])filter\s*:[^;}]+"), ""),
-)
-
-
-def _mended(text: str) -> str:
-    """An attribute or a style sheet with what usvg does not know in words that it knows."""
-    for pattern, substitute in _SUBSTITUTES:
-        text = pattern.sub(substitute, text)
-    return text
 
 
 def _origin(text: str, page: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -20,12 +20,13 @@ _SIDE = 512  # pixels of the longer side of the page
 _PEN = 2.0  # pixels; width of the pen where overlapping lines must be told apart
 _BESIDE = np.array([-3.0, -1.5, 0.0, 1.5, 3.0])  # pixels across an outline whose colours are compared
 _CONTRAST = 8.0  # grey levels, of 255, that can be seen
+_OTHER = 128.0  # grey levels; a colour so far from a pen's is not its own, even at the rim of its line
 _GAP = 0.02 * _SIDE  # pixels; a line that vanishes for less goes on, as below another line
 _TIP = 4.0  # pixels; an end that fades, as a sharp corner does, belongs to its line
 _DASH_GAP = 0.06 * _SIDE  # pixels; a dashed line with longer gaps is several
 _SCRAP = 0.03 * _SIDE  # pixels; less of a line is no line, as where one of the paper's colour crosses another
 _SHARED = 0.9  # share of the edge of a fill along which there is ink, so that it is none of its own
-_PAPER = 0.96  # share of both sides of the page that a fill behind all ink spans if it is paper
+_PAPER = 0.94  # share of the page that a fill behind all ink covers if it is paper
 
 
 class _Views(NamedTuple):
@@ -36,12 +37,17 @@ class _Views(NamedTuple):
     bare: Image
 
 
-def seen(tree: Element, shapes: Sequence[Shape], width: float, height: float) -> list[Points]:
+Colour = tuple[float, float, float]
+
+
+def seen(
+    tree: Element, shapes: Sequence[Shape], width: float, height: float, paper: Colour | None = None
+) -> list[Points]:
     """The outlines that can be seen on the page, in order; where one is covered, its parts.
 
     A point of an outline is seen if the colours across it differ, or if its colour differs from that without any lines,
     so that tangled lines stay. Both are judged with every line thin, for wide lines would hide each other; what a wide
-    line of another colour covers is then left out. Paper is white; if nothing is seen on it, it is black.
+    line of another colour covers is then left out.
 
     The edge of a fill along which other ink lies already is left out.
 
@@ -50,6 +56,7 @@ def seen(tree: Element, shapes: Sequence[Shape], width: float, height: float) ->
         shapes: its paths, in the order of painting.
         width: width of the page, in page units.
         height: height of the page, in page units.
+        paper: colour of the page, levels up to 255; None for white or, if nothing is seen on white, black.
 
     Raises:
         engine.Refused: if it cannot be drawn.
@@ -66,8 +73,8 @@ def seen(tree: Element, shapes: Sequence[Shape], width: float, height: float) ->
     for most in (np.inf, _PEN, 0.0):
         _set_pens(shapes, scale, most)
         pictures.append(engine.render(ElementTree.tostring(tree), side, _SIDE))
-    for paper in (255, 0):
-        views = _Views(*(_on(picture, paper) for picture in pictures))
+    for ground in [paper] if paper else [(255.0, 255.0, 255.0), (0.0, 0.0, 0.0)]:
+        views = _Views(*(_on(picture, ground) for picture in pictures))
         if found := _ink(ink, scale, views):
             return [part / scale for part in found]
     return []
@@ -78,9 +85,9 @@ def _without_paper(shapes: Sequence[Shape], width: float, height: float) -> list
     for number, shape in enumerate(shapes):
         if not shape.outlines:
             continue
-        points = shape.outlines[0].clip(0, (width, height))
-        spans = (np.ptp(points, axis=0) >= _PAPER * np.array([width, height])).all()
-        if shape.drawn or len(shape.outlines) > 1 or not spans:
+        points = shape.outlines[0].clip(0, (width, height)).astype(np.float32)
+        area = cv2.contourArea(points) / (width * height)
+        if shape.drawn or len(shape.outlines) > 1 or area < _PAPER:
             return list(shapes[number:])
     return []
 
@@ -124,10 +131,10 @@ def _set_pens(shapes: Sequence[Shape], scale: float, most: float) -> None:
                 shape.element.set("stroke", "none")
 
 
-def _on(picture: npt.NDArray[np.uint8], paper: int) -> Image:
+def _on(picture: npt.NDArray[np.uint8], paper: Colour) -> Image:
     """An RGBA picture on paper."""
     opacity = picture[..., 3:] / np.float32(255)
-    return np.asarray(picture[..., :3] * opacity + paper * (1 - opacity), dtype=np.float32)
+    return np.asarray(picture[..., :3] * opacity + np.array(paper, dtype=np.float32) * (1 - opacity), dtype=np.float32)
 
 
 def _ink(shapes: Sequence[Shape], scale: float, views: _Views) -> list[Points]:
@@ -136,7 +143,7 @@ def _ink(shapes: Sequence[Shape], scale: float, views: _Views) -> list[Points]:
         (part, shape.drawn)
         for shape in shapes
         for outline in shape.outlines
-        for part in _parts(outline * scale, views, shape.drawn)
+        for part in _parts(outline * scale, views, shape)
     ]
     mask = np.zeros(views.bare.shape[:2], np.uint8)
 
@@ -157,10 +164,10 @@ def _ink(shapes: Sequence[Shape], scale: float, views: _Views) -> list[Points]:
     return found
 
 
-def _parts(outline: Points, views: _Views, drawn: bool) -> list[Points]:
+def _parts(outline: Points, views: _Views, shape: Shape) -> list[Points]:
     """The parts of an outline, in pixels, that are seen."""
     points, across, is_vertex = _sampled(outline)
-    visible = _visible(points, across, views, drawn)
+    visible = _visible(points, across, views, shape)
     if visible.all():
         return [outline]
     if not visible.any():
@@ -183,7 +190,7 @@ def _parts(outline: Points, views: _Views, drawn: bool) -> list[Points]:
         if length >= _SCRAP or length > reached[-1] / 2:
             keep = is_vertex[start:end].copy()
             keep[[0, -1]] = True
-            parts.append(points[start:end][keep])
+            parts.append(points[start:end][keep].clip(0, views.bare.shape[1::-1]))
     return parts
 
 
@@ -211,19 +218,21 @@ def _sampled(outline: Points) -> tuple[Points, Points, npt.NDArray[np.bool_]]:
     return points, along[:, ::-1] * (-1, 1), np.append(number == 0, True)
 
 
-def _visible(points: Points, across: Points, views: _Views, drawn: bool) -> npt.NDArray[np.bool_]:
+def _visible(points: Points, across: Points, views: _Views, shape: Shape) -> npt.NDArray[np.bool_]:
     """Which points lie on the page, on a line or an edge that no wide line covers."""
     height, width = views.bare.shape[:2]
     inside = ((points >= -_GAP / 2) & (points <= (width + _GAP / 2, height + _GAP / 2))).all(1)
     at = points[:, None] + _BESIDE[:, None] * across[:, None]
     column = np.floor(at[..., 0]).clip(0, width - 1).astype(int)
     row = np.floor(at[..., 1]).clip(0, height - 1).astype(int)
-    view = views.thin if drawn else views.bare
+    view = views.thin if shape.drawn else views.bare
     colours = view[row, column]
     middle = len(_BESIDE) // 2
     own, here = colours[:, middle], (row[:, middle], column[:, middle])
     contrast = np.maximum(np.ptp(colours, axis=1).max(-1), np.abs(own - views.bare[here]).max(-1))
     covered = np.abs(views.full[here] - own).max(-1) > contrast / 2
+    if shape.colour is not None:  # what is seen there is another line
+        covered |= np.abs(own - shape.colour).max(-1) > _OTHER
     return np.asarray(inside & (contrast >= _CONTRAST) & ~covered)
 
 

@@ -28,7 +28,7 @@ def inline_styles(root: Element) -> None:
     a light screen. A colour that is none is left out, so that it is inherited.
     """
     matcher = cssselect2.Matcher()
-    for sheet in root.iter("{*}style"):
+    for sheet in root.findall(".//{*}style"):
         if _MEDIA.fullmatch(sheet.get("media", "")):
             rules = tinycss2.parse_stylesheet("".join(sheet.itertext()), skip_comments=True, skip_whitespace=True)
             for selector, declared in _rules(rules):
@@ -126,5 +126,5 @@ def _colour(value: str) -> str | None:
         red, green, blue = colour.to("srgb").coordinates
     except (AttributeError, NotImplementedError, ValueError, TypeError):  # no colour, or one beyond sRGB
         return None
-    levels = (min(255, max(0, round(255 * level))) for level in (red, green, blue))
-    return f"rgba({', '.join(map(str, levels))}, {colour.alpha:g})"
+    levels = ", ".join(str(min(255, max(0, round(255 * level)))) for level in (red, green, blue))
+    return f"rgba({levels}, {colour.alpha:g})"

@@ -45,9 +45,9 @@ def seen(
 ) -> list[Points]:
     """The outlines that can be seen on the page, in order; where one is covered, its parts.
 
-    A point of an outline is seen if the colours across it differ, or if its colour differs from that without any lines,
-    so that tangled lines stay. Both are judged with every line thin, for wide lines would hide each other; what a wide
-    line of another colour covers is then left out.
+    A point of a line is seen if its colour differs from that of the page without any lines. It is judged with every
+    line thin, because wide lines of one colour would hide each other; where a wide line of another colour covers it, it
+    is not seen. A point of the edge of a fill is seen if the colours across it differ, on the page without any lines.
 
     The edge of a fill along which other ink lies already is left out.
 
@@ -225,11 +225,10 @@ def _visible(points: Points, across: Points, views: _Views, shape: Shape) -> npt
     at = points[:, None] + _BESIDE[:, None] * across[:, None]
     column = np.floor(at[..., 0]).clip(0, width - 1).astype(int)
     row = np.floor(at[..., 1]).clip(0, height - 1).astype(int)
-    view = views.thin if shape.drawn else views.bare
-    colours = view[row, column]
-    middle = len(_BESIDE) // 2
-    own, here = colours[:, middle], (row[:, middle], column[:, middle])
-    contrast = np.maximum(np.ptp(colours, axis=1).max(-1), np.abs(own - views.bare[here]).max(-1))
+    edge = np.ptp(views.bare[row, column], axis=1).max(-1)
+    here = row[:, len(_BESIDE) // 2], column[:, len(_BESIDE) // 2]
+    own = (views.thin if shape.drawn else views.bare)[here]
+    contrast = np.maximum(edge, np.abs(own - views.bare[here]).max(-1))
     covered = np.abs(views.full[here] - own).max(-1) > contrast / 2
     if shape.colour is not None:  # what is seen there is another line
         covered |= np.abs(own - shape.colour).max(-1) > _OTHER

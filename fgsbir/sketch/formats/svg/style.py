@@ -29,7 +29,7 @@ def inline_styles(root: Element) -> None:
     """
     matcher = cssselect2.Matcher()
     for sheet in root.findall(".//{*}style"):
-        if _MEDIA.fullmatch(sheet.get("media", "")):
+        if _MEDIA.fullmatch(sheet.get("media", "")) and sheet.get("type", "text/css") in ("", "text/css"):
             rules = tinycss2.parse_stylesheet("".join(sheet.itertext()), skip_comments=True, skip_whitespace=True)
             for selector, declared in _rules(rules):
                 matcher.add_selector(selector, declared)

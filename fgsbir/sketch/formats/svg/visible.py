@@ -69,10 +69,17 @@ def seen(
     scale = _SIDE / max(width, height)
     side: Literal["width", "height"] = "width" if width >= height else "height"
     _join_dashes(shapes, scale)
-    pictures = []
-    for most in (np.inf, _PEN, 0.0):
-        _set_pens(shapes, scale, most)
-        pictures.append(engine.render(ElementTree.tostring(tree), side, _SIDE))
+
+    def drawn_with(widest: float) -> npt.NDArray[np.uint8]:
+        _set_pens(shapes, scale, widest)
+        return engine.render(ElementTree.tostring(tree), side, _SIDE)
+
+    pens = {tuple(shape.colour) if shape.colour is not None else None for shape in shapes if shape.drawn}
+    full = drawn_with(np.inf) if len(pens) > 1 or None in pens else None  # pens of one colour do not cover each other
+    thin = drawn_with(_PEN) if pens else None
+    bare = drawn_with(0.0)
+    thin = bare if thin is None else thin
+    pictures = (thin if full is None else full), thin, bare
     for ground in [paper] if paper else [(255.0, 255.0, 255.0), (0.0, 0.0, 0.0)]:
         views = _Views(*(_on(picture, ground) for picture in pictures))
         if found := _ink(ink, scale, views):
@@ -119,14 +126,14 @@ def _join_dashes(shapes: Sequence[Shape], scale: float) -> None:
             shape.element.attrib.pop("stroke-dasharray")
 
 
-def _set_pens(shapes: Sequence[Shape], scale: float, most: float) -> None:
-    """Keeps the width of every pen between `_PEN` and `most`, in pixels; 0 takes all pens away."""
+def _set_pens(shapes: Sequence[Shape], scale: float, widest: float) -> None:
+    """Keeps the width of every pen between `_PEN` and `widest`, in pixels; 0 takes all pens away."""
     for shape in shapes:
         if shape.drawn:
             unit = max(shape.scale * scale, 1e-9)
             own = float(shape.element.get("stroke-width", 1)) * unit
-            if most:
-                shape.element.set("stroke-width", f"{min(max(own, _PEN), most) / unit:.9g}")
+            if widest:
+                shape.element.set("stroke-width", f"{min(max(own, _PEN), widest) / unit:.9g}")
             else:
                 shape.element.set("stroke", "none")
 

@@ -80,7 +80,8 @@ def frame_by_ink(tree: Element) -> None:
 def shapes_of(tree: Element, page: Page) -> list[Shape]:
     """The paths of a document in the order of painting; where a group is clipped or masked, what cuts it follows."""
     cuts = {f"url(#{e.get('id')})": e for e in tree.iter() if _kind(e) in ("clipPath", "mask")}
-    return list(_below(tree, page.matrix, _FLATNESS * max(page.width, page.height), cuts))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out
+        return list(_below(tree, page.matrix, _FLATNESS * max(page.width, page.height), cuts))
 
 
 def _below(element: Element, matrix: Matrix, tolerance: float, cuts: Mapping[str, Element]) -> Iterator[Shape]:
@@ -113,8 +114,10 @@ def _kind(element: Element) -> str:
 def _moved(matrix: Matrix, element: Element) -> Matrix:
     """The map from within an element, given that from around it."""
     numbers = [float(v) for v in re.findall(NUMBER, element.get("transform", "").removeprefix("matrix"))]
-    if not numbers:
+    if "transform" not in element.attrib:
         return matrix
+    if len(numbers) != 6:  # some are infinite
+        return np.full((2, 3), np.nan)
     a, b, c, d, e, f = numbers
     return np.asarray(matrix @ [[a, c, e], [b, d, f], [0, 0, 1]])
 

@@ -26,6 +26,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "documents"
 NOTHING = "nothing"  # the group of documents without ink
+BROKEN = "broken"  # the group of those that may be refused
 _HEAD = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
 _PAGE = _HEAD + 'viewBox="0 0 100 100" fill="none" stroke="black">\n{}\n</svg>\n'
 
@@ -63,14 +64,15 @@ def load_documents() -> dict[str, Document]:
     for path in sorted(FOLDER.glob("*.txt")):
         for part in ("\n" + path.read_text(encoding="utf-8")).split("\n== ")[1:]:
             head, body = part.split("\n", 1)
-            name, *options = head.split()
+            name, *words = head.split()
+            options = dict(word.split("=", 1) for word in words)
             assert name not in documents, f"two documents are called {name}"
             body = body.strip("\n")
             if body.startswith("@"):
                 body = LONG[body[1:].strip()]
-            whole = "whole" in head or re.match(r"\s*(<\?xml|<!DOCTYPE|<svg:svg|<svg[^>]* xmlns=)", body)
+            whole = "whole" in options or re.match(r"\s*(<\?xml|<!DOCTYPE|<svg:svg|<svg[^>]* xmlns=)", body)
             text = body if whole else _PAGE.format(body)
-            documents[name] = Document(path.stem, name, text, dict(option.split("=", 1) for option in options))
+            documents[name] = Document(path.stem, name, text, options)
     return documents
 
 
@@ -89,10 +91,18 @@ def _scribble(n: int) -> list[tuple[float, float]]:
 
 
 LONG = {
-    "hundred_lines": _page(_line([(5 + 0.9 * i, 10), (5 + 0.9 * i, 20 + 70 * abs(math.sin(i / 9)))]) for i in range(100)),
+    "hundred_lines": _page(
+        _line([(5 + 0.9 * i, 10), (5 + 0.9 * i, 20 + 70 * abs(math.sin(i / 9)))]) for i in range(100)
+    ),
     "thousand_points": _page([_line(_scribble(1000))]),
     "thousand_sub_paths": _page(["".join(f"M{5 + 3 * (i % 30)} {5 + 2.7 * (i // 30)}h2" for i in range(1000))]),
     "scribble": _page([_line(_scribble(100)), _line((y, x) for x, y in _scribble(100))]),
-    "grid_of_circles": "\n".join(f'<circle cx="{10 * x}" cy="{10 * y}" r="3"/>' for x in range(1, 10) for y in range(1, 10)),
+    "grid_of_circles": "\n".join(
+        f'<circle cx="{10 * x}" cy="{10 * y}" r="3"/>' for x in range(1, 10) for y in range(1, 10)
+    ),
+    "use_tree": "<defs><path id='u0' d='M10 10L90 90'/>"
+    + "".join(f"<g id='u{n + 1}'>" + 10 * f"<use href='#u{n}' x='1'/>" + "</g>" for n in range(8))
+    + "</defs><use href='#u8'/>",
+    "very_deep_groups": "<g>" * 20_000 + '<path d="M10 10L90 90"/>' + "</g>" * 20_000,
     "deep_groups": '<g transform="rotate(.5 50 50)">' * 60 + '<path d="M20 20H80V40"/>' + "</g>" * 60,
 }

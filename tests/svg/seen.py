@@ -59,7 +59,7 @@ def render(document: Document, ground: str) -> Image:
 def find_edges(page: Image) -> Mask:
     """Where contrast is seen, `(s, s)`: the page in the middle of a square."""
     around = np.ones((3, 3), np.uint8)
-    contrast = (cv2.dilate(page, around) - cv2.erode(page, around)).max(axis=2)
+    contrast = np.maximum.reduce(cv2.split(cv2.dilate(page, around) - cv2.erode(page, around)))
     height, width = contrast.shape
     side = max(height, width)
     edges = np.zeros((side, side), dtype=bool)
@@ -103,7 +103,7 @@ def compare(sketch: VectorSketch, edges: Mask, half: float) -> Difference:
     # Points every half pixel or so along the strokes; each stands for the same length, a dot for one point.
     pixels = np.concatenate([_walk(stroke.astype(np.float64), 0.5 / side) for stroke in sketch.strokes]) * side
     column, row = np.floor(pixels.T).astype(int) + margin
-    near_page = (0 <= column) & (column < len(inked)) & (0 <= row) & (row < len(inked))
+    near_page = (column >= 0) & (column < len(inked)) & (row >= 0) & (row < len(inked))
     column, row = column[near_page], row[near_page]
     inked[row, column] = True
 

@@ -8,12 +8,12 @@ import pytest
 from fgsbir.errors import InputError
 from fgsbir.sketch.formats import parse_svg
 from fgsbir.sketch.strokes import VectorSketch
-from tests.svg.documents import NOTHING, Document, load_documents
+from tests.svg.documents import BROKEN, NOTHING, Document, load_documents
 from tests.svg.seen import box_of, compare, look
 
 DOCUMENTS = load_documents()
-SHOWN = [name for name, document in DOCUMENTS.items() if document.group != NOTHING]
-REFUSED = [name for name, document in DOCUMENTS.items() if document.group == NOTHING]
+SHOWN = [name for name, document in DOCUMENTS.items() if document.group not in (NOTHING, BROKEN)]
+BLANK = [name for name, document in DOCUMENTS.items() if document.group == NOTHING]
 
 # Documents whose strokes differ from what is seen, with the reason. At most 2 %; each is tested to differ still.
 KNOWN: dict[str, str] = {}
@@ -54,14 +54,50 @@ def test_strokes_are_what_is_seen(name: str) -> None:
     assert not compare(sketch, edges, document.half).too_large(document.half)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", BLANK)
 def test_nothing_to_see_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="no strokes"):
         parse_svg(DOCUMENTS[name].content, name)
     assert not look(DOCUMENTS[name])[1].any(), "rendering"
 
 
+@pytest.mark.parametrize("name", [name for name, document in DOCUMENTS.items() if document.group == BROKEN])
+def test_broken_documents_are_read_or_refused(name: str) -> None:
+    try:
+        parse_svg(DOCUMENTS[name].content, name)
+        return
+    except InputError as error:
+        message = str(error)
+    assert message.startswith(f"{name}: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("cut", [1, 10, 40, -20, -1])
+def test_compressed_documents_that_are_cut_off_are_refused(cut: int) -> None:
+    with pytest.raises(InputError, match=r"cut\.svgz"):
+        parse_svg(DOCUMENTS["xml_compressed"].content[:cut], "cut.svgz")
+
+
 def test_few_documents_are_known_to_differ() -> None:
     assert len(SHOWN) >= 320
     assert set(KNOWN) <= set(SHOWN)
     assert len(KNOWN) <= 0.02 * len(SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("strokes", "faults"),
+    [
+        pytest.param([[(0.1, 0.5), (0.9, 0.5)]], set(), id="same"),
+        pytest.param([[(0.1, 0.51), (0.5, 0.51)], [(0.5, 0.49), (0.9, 0.49)]], set(), id="within tolerance"),
+        pytest.param([[(0.1, 0.53), (0.9, 0.53)]], {"box", "missed", "excess"}, id="shifted"),
+        pytest.param([[(0.1, 0.5), (0.8, 0.5)]], {"box", "missed"}, id="short"),
+        pytest.param([[(0.1, 0.5), (0.4, 0.5)], [(0.6, 0.5), (0.9, 0.5)]], {"missed"}, id="gap"),
+        pytest.param([[(0.1, 0.5), (0.9, 0.5)], [(0.5, 0.5), (0.5, 0.6)]], {"box", "excess"}, id="spur"),
+        pytest.param([[(0.1, 0.5), (0.9, 0.5)], [(7.0, 7.0)]], {"box"}, id="far dot"),
+    ],
+)
+def test_comparison_sees_each_fault(strokes: list[list[tuple[float, float]]], faults: set[str]) -> None:
+    edges = np.zeros((400, 400), dtype=bool)
+    edges[198:202, 40:360] = True  # a line in the middle of the page, from 0.1 to 0.9
+    difference = compare(VectorSketch.from_strokes(strokes), edges, half=0.0)
+    assert {fault.split()[0] for fault in difference.too_large(half=0.0).split(", ") if fault} == faults

@@ -15,7 +15,7 @@ import numpy as np
 from fgsbir.errors import InputError
 from fgsbir.sketch.formats import parse_svg
 from tests.svg.seen import box_of, compare, look
-from tests.svg.test_documents import DOCUMENTS, onto, seen_document
+from tests.svg.test_documents import BLANK, DOCUMENTS, SHOWN, onto, seen_document
 
 CELL, LINE, COLUMNS = 150, 16, 12
 COLOURS = [(200, 80, 0), (0, 0, 220), (0, 140, 0), (180, 0, 180), (0, 140, 220)]
@@ -46,7 +46,7 @@ def draw(name: str) -> np.ndarray:
 
 
 def main(out: str, *parts: str) -> None:
-    cells = [draw(name) for name in DOCUMENTS if not parts or any(part in name for part in parts)]
+    cells = [draw(name) for name in (*SHOWN, *BLANK) if not parts or any(part in name for part in parts)]
     cells += [np.full_like(cells[0], 225)] * (-len(cells) % COLUMNS)
     rows = [np.concatenate(cells[i : i + COLUMNS], axis=1) for i in range(0, len(cells), COLUMNS)]
     Path(out).write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())

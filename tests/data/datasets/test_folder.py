@@ -82,7 +82,7 @@ def test_folder_reads_all_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stray", ["bed_1.npy", "sofas.npy", "sofa_red.npy", "sofa_1_2.npy", "so.npy"])
 def test_a_sketch_without_photo_is_named_and_counted(tmp_path: Path, stray: str) -> None:
     root = write_folder(tmp_path, ["sofa.jpg"], ["sofa_1.npy", stray, "zzz.npy"])
-    with pytest.raises(InputError, match=rf"2 of 3 sketches have no photo of their name, first '{stray}'"):
+    with pytest.raises(InputError, match=rf"folder: 2 faults, first: .*{stray}: there is no photo of its name"):
         load_train(root)
 
 
@@ -91,7 +91,7 @@ def test_broken_sketches_are_counted(tmp_path: Path) -> None:
     good = np.array([[1, 0, 1]])
     root = write_folder(tmp_path, ["a.png"], {"a_1.npy": good, "a_2.npy": bad, "a_3.npy": good})
     Image.new("L", (5, 5)).save(root / "sketches" / "a_4.png")
-    with pytest.raises(InputError, match=r"2 of 4 sketches cannot be used, first: .*a_2\.npy"):
+    with pytest.raises(InputError, match=r"folder: 2 faults, first: .*a_2\.npy"):
         load_train(root)
 
 
@@ -173,8 +173,11 @@ def test_csv_without_splits_uses_the_hash(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ("sketch;photo\nx.npy;a.png\n", "columns 'sketch' and 'photo'"),
-        ("sketch,photo\n", "no rows"),
+        ("sketch|photo\nx.npy|a.png\n", r"first line, 'sketch\|photo', does not name the columns 'sketch' and 'photo'"),
+        ("x.npy,a.png\n", "does not name the columns"),
+        ("", "does not name the columns"),
+        ("sketch,photo\n", "no lines below its header"),
+        ("sketch,photo\n,\n", "no lines below its header"),
         ("sketch,photo\nx.npy,a.png\nq.npy,a.png\n", "line 3: there is no sketch 'q.npy'"),
         ("sketch,photo\nx.npy,b.png\n", "line 2: there is no photo 'b.png'"),
         ("sketch,photo\nx.npy\n", "line 2: there is no photo"),

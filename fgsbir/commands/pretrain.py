@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.utils.data import DataLoader
 
+from fgsbir.commands.source import refusal, source_parser
 from fgsbir.data.dataset import EpochSampler
-from fgsbir.data.datasets import DataSource
 from fgsbir.data.hidden_strokes import HiddenStrokeDataset
 from fgsbir.data.transforms import Augmentation
 from fgsbir.errors import InputError
@@ -46,8 +46,7 @@ def run(argv: list[str]) -> None:
         torch.manual_seed(options.seed)
         options = parser.instantiate_classes(options)
     except ArgumentError as error:
-        problem = " ".join(str(error).split())
-        raise InputError("fgsbir pretrain", problem, "see fgsbir pretrain --help") from None
+        raise refusal("fgsbir pretrain", error) from None
     out, settings = Path(options.out), config_hash(config)
     if out.exists():
         if _settings_of(out) != settings:
@@ -94,11 +93,8 @@ def _settings_of(path: Path) -> str | None:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser("fgsbir pretrain", description=__doc__, exit_on_error=False)
+    parser = source_parser(__doc__, "fgsbir pretrain", required=True)
     parser.add_argument("--config", action="config", help="YAML file with these options")
-    parser.add_argument(
-        "--source", type=DataSource, required=True, help="dataset, e.g. ChairV2, ShoeV2, Folder or Embedded"
-    )
     parser.add_argument(
         "--out",
         type=Path,

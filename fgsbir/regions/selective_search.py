@@ -49,6 +49,8 @@ class SelectiveSearch(RegionSource):
         InputError: if an argument is out of its range.
     """
 
+    computed = True
+
     def __init__(
         self,
         top_k: int = 16,

@@ -36,11 +36,12 @@ class Faults(list[InputError]):
         except InputError as error:
             self.append(error)
 
-    def refuse(self, where: object) -> None:
+    def refuse(self, where: object, fix: str = "fgsbir data check lists all") -> None:
         """Raises the fault, or the number of faults and the first; does nothing if there is none.
 
         Args:
             where: what all of them belong to, e.g. the dataset.
+            fix: what to do about several.
 
         Raises:
             InputError: if there is a fault.
@@ -48,4 +49,4 @@ class Faults(list[InputError]):
         if len(self) == 1:
             raise self[0]
         if self:
-            raise InputError(where, f"{len(self)} faults, first: {self[0]}", "fgsbir data check lists all")
+            raise InputError(where, f"{len(self)} faults, first: {self[0]}", fix)

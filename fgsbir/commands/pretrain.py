@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.runs.hashing import config_hash
+from fgsbir.runs.terminal import EpochLines
 from fgsbir.systems.stroke_completion import StrokeCompletion
 
 PointCapacity = restricted_number_type("PointCapacity", int, (">=", 4))
@@ -67,8 +69,10 @@ def run(argv: list[str]) -> None:
         devices=1,
         gradient_clip_val=1.0,
         callbacks=[
-            ModelCheckpoint(out.parent, unfinished.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+            EpochLines(),
+            ModelCheckpoint(out.parent, unfinished.stem, save_on_train_epoch_end=True, enable_version_counter=False),
         ],
+        enable_progress_bar=sys.stdout.isatty(),
         logger=False,
         enable_model_summary=False,
     )

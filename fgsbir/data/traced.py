@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 
 from fgsbir.data.processes import in_processes
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
 from fgsbir.files import cache_root, load_arrays, locked, read_bytes, require_writable, save_arrays
 from fgsbir.progress import progress
 from fgsbir.sketch.formats import read_raster, read_sketch
@@ -25,6 +25,21 @@ def read_sketch_files(paths: Sequence[Path]) -> list[VectorSketch | InputError]:
     images = [path for path in paths if path.suffix.lower() in RASTER_SUFFIXES]
     found = dict(zip(images, traced(images, read_raster, ALGORITHM), strict=True))
     return [found[path] if path in found else _attempt(read_sketch, path) for path in paths]
+
+
+def require_sketches(paths: Sequence[Path], where: str) -> list[VectorSketch]:
+    """As `read_sketch_files`, if all can be read.
+
+    Args:
+        paths: files.
+        where: what names them, in the error about several.
+
+    Raises:
+        InputError: if one cannot be read; with their number if there are several.
+    """
+    found = read_sketch_files(paths)
+    Faults(sketch for sketch in found if isinstance(sketch, InputError)).refuse(where, "repair these files")
+    return [sketch for sketch in found if isinstance(sketch, VectorSketch)]
 
 
 def traced(

@@ -18,7 +18,7 @@ from fgsbir.data.procedural import generate
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.splits import unit_hash
 from fgsbir.data.transforms import Augmentation, UnitAffine
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
 from fgsbir.regions.view_hierarchy import ViewHierarchy
 from fgsbir.sketch.detail import detail
 from fgsbir.sketch.raster import rasterise
@@ -242,6 +242,20 @@ def test_missing_files_are_explained(tmp_path: Path) -> None:
     (root / "sketches").rmdir()
     with pytest.raises(InputError, match="no folders 'sketches' and 'screens'"):
         Swire(root).load()
+
+
+def test_every_fault_is_found(tmp_path: Path) -> None:
+    root = write(tmp_path, [f"{n}_1" for n in range(9)])
+    (root / "sketches" / "x_1.jpg").touch()
+    (root / "sketches" / "4_1.jpg").write_bytes(b"no image")
+    (root / "screens" / "7.jpg").unlink()
+    faults = Faults()
+    data = Swire(root).inspect(faults)
+    found = [str(fault).partition(": ")[0].removeprefix(f"{root}/") for fault in faults]
+    assert found == ["sketches/x_1.jpg", "screens/7.jpg", "sketches/4_1.jpg"]
+    assert [sketch.id for sketch in data.sketches] == [f"{n}_1" for n in (0, 1, 2, 3, 5, 6, 8)]
+    whole = split_of(Swire(write(tmp_path / "whole", [f"{n}_1" for n in range(9)])).load())
+    assert split_of(data).items() <= whole.items()  # faults move nothing to another split
 
 
 def test_scans_that_are_no_drawings_are_explained(tmp_path: Path) -> None:

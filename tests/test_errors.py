@@ -3,7 +3,7 @@ import pickle
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
 
 
 class Broken(Dataset):
@@ -24,3 +24,17 @@ def test_a_loader_process_hands_on_the_one_line(workers):
 def test_it_survives_pickling():
     error = InputError("a", "b", "c")
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "a: b; c"
+
+
+def test_one_fault_speaks_for_itself_and_several_are_counted():
+    faults = Faults()
+    faults.refuse("mine")
+    for number in (1, 2):
+        with faults.gathered():
+            raise InputError(f"{number}.svg", "it is empty", "draw something")
+        with pytest.raises(InputError) as caught:
+            faults.refuse("mine", "repair them")
+        expected = "1.svg: it is empty; draw something"
+        assert str(caught.value) == (expected if number == 1 else f"mine: 2 faults, first: {expected}; repair them")
+    with pytest.raises(ValueError, match="ours"), faults.gathered():
+        raise ValueError("ours")

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from fgsbir.sketch.formats.svg import engine
 from fgsbir.sketch.formats.svg.shapes import Points, Shape
 
-Image = npt.NDArray[np.float32]  # (H, W, 3), 0 to 255
+Colour = tuple[float, float, float]
+Pixels = npt.NDArray[np.int64]
 
 _SIDE = 512  # pixels of the longer side of the page
 _PEN = 2.0  # pixels; width of the pen where overlapping lines must be told apart
@@ -30,14 +31,18 @@ _PAPER = 0.94  # share of the page that a fill behind all ink covers if it is pa
 
 
 class _Views(NamedTuple):
-    """A document drawn as it is, with thin lines, and without lines."""
+    """A document drawn as it is, with thin lines, and without lines, `(H, W, 4)` RGBA each, on paper of a colour."""
 
-    full: Image
-    thin: Image
-    bare: Image
+    full: npt.NDArray[np.uint8]
+    thin: npt.NDArray[np.uint8]
+    bare: npt.NDArray[np.uint8]
+    paper: Colour
 
-
-Colour = tuple[float, float, float]
+    def colours(self, picture: npt.NDArray[np.uint8], row: Pixels, column: Pixels) -> npt.NDArray[np.float32]:
+        """The colours of pixels on the paper, `(..., 3)`, levels up to 255."""
+        pixels = picture[row, column].astype(np.float32)
+        opacity = pixels[..., 3:] / 255
+        return np.asarray(pixels[..., :3] * opacity + np.array(self.paper, dtype=np.float32) * (1 - opacity))
 
 
 def seen(
@@ -81,7 +86,7 @@ def seen(
     thin = bare if thin is None else thin
     pictures = (thin if full is None else full), thin, bare
     for ground in [paper] if paper else [(255.0, 255.0, 255.0), (0.0, 0.0, 0.0)]:
-        views = _Views(*(_on(picture, ground) for picture in pictures))
+        views = _Views(*pictures, ground)
         if found := _ink(ink, scale, views):
             return [part / scale for part in found]
     return []
@@ -136,12 +141,6 @@ def _set_pens(shapes: Sequence[Shape], scale: float, widest: float) -> None:
                 shape.element.set("stroke-width", f"{min(max(own, _PEN), widest) / unit:.9g}")
             else:
                 shape.element.set("stroke", "none")
-
-
-def _on(picture: npt.NDArray[np.uint8], paper: Colour) -> Image:
-    """An RGBA picture on paper."""
-    opacity = picture[..., 3:] / np.float32(255)
-    return np.asarray(picture[..., :3] * opacity + np.array(paper, dtype=np.float32) * (1 - opacity), dtype=np.float32)
 
 
 def _ink(shapes: Sequence[Shape], scale: float, views: _Views) -> list[Points]:
@@ -232,11 +231,12 @@ def _visible(points: Points, across: Points, views: _Views, shape: Shape) -> npt
     at = points[:, None] + _BESIDE[:, None] * across[:, None]
     column = np.floor(at[..., 0]).clip(0, width - 1).astype(int)
     row = np.floor(at[..., 1]).clip(0, height - 1).astype(int)
-    edge = np.ptp(views.bare[row, column], axis=1).max(-1)
-    here = row[:, len(_BESIDE) // 2], column[:, len(_BESIDE) // 2]
-    own = (views.thin if shape.drawn else views.bare)[here]
-    contrast = np.maximum(edge, np.abs(own - views.bare[here]).max(-1))
-    covered = np.abs(views.full[here] - own).max(-1) > contrast / 2
+    beside = views.colours(views.bare, row, column)
+    middle = len(_BESIDE) // 2
+    row, column, behind = row[:, middle], column[:, middle], beside[:, middle]
+    own = views.colours(views.thin, row, column) if shape.drawn else behind
+    contrast = np.maximum(np.ptp(beside, axis=1), np.abs(own - behind)).max(-1)
+    covered = np.abs(views.colours(views.full, row, column) - own).max(-1) > contrast / 2
     if shape.colour is not None:  # what is seen there is another line
         covered |= np.abs(own - shape.colour).max(-1) > _OTHER
     return np.asarray(inside & (contrast >= _CONTRAST) & ~covered)

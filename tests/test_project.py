@@ -14,8 +14,8 @@ from fgsbir import __version__
 
 LAYERS = ("sketch", "regions", "data", "models", "retrieval", "losses", "metrics", "systems", "visualization")
 LAYERS += ("runs", "sweep", "report", "search", "serve", "commands", "cli")
-FREE = ("errors", "files")  # importable by all
-WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py")
+FREE = ("errors", "files", "images")  # importable by all
+WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py", "fgsbir/images.py")
 
 
 def imported(source: str) -> list[str]:

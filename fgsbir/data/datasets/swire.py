@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from fgsbir.data.datasets.base import DataSource, find_folder
 from fgsbir.data.procedural.generate import Instance, view_hierarchy
-from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord, read_image
+from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.splits import lowest_tenth, unit_hash
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write, cache_root, data_root, load_arrays, read_bytes, require_writable, save_arrays
+from fgsbir.images import photo_pixels
 from fgsbir.regions.components import components
 from fgsbir.regions.view_hierarchy import FRAME
 from fgsbir.sketch.raster import rasterise
@@ -113,7 +114,7 @@ def read_drawing(path: Path, max_regions: int = 16) -> VectorSketch:
     Raises:
         InputError: if the file is no image, has no strokes, or is not inverted.
     """
-    raster = read_image(path).max(-1)
+    raster = photo_pixels(path).max(-1)
     if (raster > 150).mean() > 0.5:
         raise InputError(path, "most of it is bright", "invert it: strokes bright, paper dark")
     labels, boxes = components(raster, max_regions)

@@ -99,7 +99,7 @@ _BRANDS = dict.fromkeys(("heic", "heix", "heim", "heis", "hevc", "hevx"), "a HEI
 _BRANDS |= {"avif": "an AVIF", "avis": "an AVIF", "crx ": "a camera's raw file"}
 
 
-def photo_pixels(source: Path | bytes | Image.Image, where: object = None) -> Pixels:
+def photo_pixels(source: Path | bytes | Image.Image, where: object = "") -> Pixels:
     """A photo as `(H, W, 3)` uint8 RGB, upright, transparency on white.
 
     Of an animation it is the first frame, of a TIFF the first page. The camera's note of its turn is heeded, and
@@ -109,33 +109,32 @@ def photo_pixels(source: Path | bytes | Image.Image, where: object = None) -> Pi
 
     Args:
         source: file, its content, or an image of PIL, which stays as it is.
-        where: name of the source in errors; its path by default.
+        where: name of the source in errors; by default its path, or "image".
 
     Raises:
         InputError: if it is missing, damaged, of another format (the message says which) or of more than `MOST_PIXELS`.
     """
-    where = source if where is None else where
-    if not isinstance(source, Image.Image):
-        with _decoded(source, where, MOST_PIXELS) as image:
+    if isinstance(source, Path | bytes):
+        with _decoded(source, where, "photo", MOST_PIXELS) as image:
             return _on_white(image)
-    with _refusing(where, "image"):
+    with _refusing(where or "image", "image"):
         return _on_white(_plain(_upright(source.copy())))
 
 
-def drawing_pixels(source: Path | bytes, where: object = None, max_pixels: int = MOST_PIXELS) -> Pixels:
+def drawing_pixels(source: Path | bytes, where: object = "", max_pixels: int = MOST_PIXELS) -> Pixels:
     """A drawing as `(H, W, 4)` uint8 RGBA, upright, transparency kept; see `photo_pixels`.
 
     A large one is reduced by the mean of squares of pixels, to a longer side of 1,024 to 2,047.
 
     Args:
         source: file, or its content.
-        where: name of the source in errors; its path by default.
+        where: name of the source in errors; by default its path, or "image".
         max_pixels: largest number of pixels.
 
     Raises:
         InputError: if it is missing, damaged, of another format (the message says which) or of more than `max_pixels`.
     """
-    with _decoded(source, source if where is None else where, min(max_pixels, MOST_PIXELS)) as image:
+    with _decoded(source, where, "sketch", min(max_pixels, MOST_PIXELS)) as image:
         factor = max(image.size) // _REDUCED
         return np.array((image.reduce(factor) if factor > 1 else image).convert("RGBA"))
 
@@ -146,7 +145,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: if it is missing, of another format, or its header is damaged.
     """
-    with _opened(path, path) as (image, _):
+    with _opened(path, path, "photo") as (image, _):
         return image.size
 
 
@@ -187,7 +186,7 @@ def _kind_of_text(head: bytes) -> str:
 
 
 @cache
-def _plugins() -> tuple[str, ...]:
+def plugins() -> tuple[str, ...]:
     """The plugins of Pillow that may run: those of `FORMATS` that are installed."""
     Image.init()
     try:
@@ -201,7 +200,7 @@ def _plugins() -> tuple[str, ...]:
 
 def _require_plugin(kind: str, where: object) -> None:
     """Refuses HEIC and AVIF where they cannot be read."""
-    if kind == "a HEIC" and "HEIF" not in _plugins():
+    if kind == "a HEIC" and "HEIF" not in plugins():
         raise InputError(where, "it is a HEIC, which pillow-heif reads", "pip install 'fgsbir[heic]'")
     if kind == "an AVIF" and not ("avif" in features.modules and features.check("avif")):
         raise InputError(where, "it is an AVIF, which this Pillow does not read", "pip install 'pillow>=11.3'")
@@ -230,34 +229,31 @@ def _refusing(where: object, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source: Path | bytes, where: object) -> Iterator[tuple[Image.Image, bytes]]:
+def _opened(source: Path | bytes, where: object, noun: str) -> Iterator[tuple[Image.Image, bytes]]:
     """An image of which only the header was read, and its first kilobyte."""
-    if isinstance(source, bytes):
-        file: Any = io.BytesIO(source)
-    else:
-        try:
-            file = source.open("rb")
-        except OSError as error:
-            raise InputError(where, error.strerror or "cannot be read", "check the path") from None
+    try:
+        file: Any = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        head = file.read(1024)
+        file.seek(0)
+    except FileNotFoundError:
+        raise InputError(where, f"no such {noun}", "check the path") from None
+    except OSError as error:
+        raise InputError(where, error.strerror or "cannot be read", "check the path and its permissions") from None
     with file:
-        try:
-            head = file.read(1024)
-            file.seek(0)
-        except OSError as error:
-            raise InputError(where, error.strerror or "cannot be read", "check the path") from None
         kind = content_type(head)
         _require_plugin(kind, where)
         with _refusing(where, kind):
-            image = Image.open(file, formats=_plugins())
+            image = Image.open(file, formats=plugins())
             if _is_raw(image):
                 raise InputError(where, "not a readable image: it is a camera's raw file", "export it as JPEG or TIFF")
             yield image, head
 
 
 @contextmanager
-def _decoded(source: Path | bytes, where: object, most: int) -> Iterator[Image.Image]:
+def _decoded(source: Path | bytes, where: object, noun: str, most: int) -> Iterator[Image.Image]:
     """An image, upright, in mode L, LA, RGB or RGBA."""
-    with _opened(source, where) as (image, head):
+    where = where or (source if isinstance(source, Path) else "image")
+    with _opened(source, where, noun) as (image, head):
         if image.width * image.height > most:
             problem = f"it has {image.width} x {image.height} pixels"
             raise InputError(where, problem, f"give an image of at most {most / 1e6:.0f} million pixels")
@@ -285,8 +281,8 @@ def _is_raw(image: Image.Image) -> bool:
 def _scale_key(image: Image.Image, depth: int) -> None:
     """Brings the transparent colour of a PNG from its own depth to the 8 bits that Pillow makes of its pixels."""
     key = image.info.get("transparency")
-    if image.mode == "L" and isinstance(key, int):
-        image.info["transparency"] = key * 255 // (2**depth - 1)
+    if image.mode in ("1", "L") and isinstance(key, int):
+        image.info["transparency"] = min(255, key * 255 // (2**depth - 1))  # some releases scale that of one bit
     elif image.mode == "RGB" and isinstance(key, tuple) and depth == 16:
         image.info["transparency"] = tuple(value >> 8 for value in key)
 
@@ -372,7 +368,7 @@ def _on_white(image: Image.Image) -> Pixels:
     """`(H, W, 3)` uint8 RGB of an image in mode L, LA, RGB or RGBA, without a second image of its size."""
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for rows, strip in _strips(image):
-        if "A" in strip.getbands():
+        if "A" in strip.getbands() and strip.getchannel("A").getextrema() != (255, 255):
             strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip.convert("RGBA"))
         pixels[rows] = np.asarray(strip.convert("RGB"))
     return pixels

@@ -234,6 +234,6 @@ def test_picture_files_are_sketches(tmp_path: Path) -> None:
 def test_broken_picture_files_are_named(tmp_path: Path) -> None:
     Image.new("L", (64, 64), 255).save(tmp_path / "blank.png")
     (tmp_path / "text.png").write_text("no picture")
-    for name, problem in (("blank", "no line"), ("text", "not a readable image"), ("none", "No such file")):
+    for name, problem in (("blank", "no line"), ("text", "not a readable image"), ("none", "no such sketch")):
         with pytest.raises(InputError, match=rf"{name}\.png: .*{problem}"):
             read_sketch(tmp_path / f"{name}.png")

@@ -306,22 +306,20 @@ def _plain(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits as L, or as LA if a value is transparent; `photo_pixels` says how it is scaled."""
     tags = getattr(image, "tag_v2", {})
-    unsigned = image.mode == "I" and tags.get(_TIFF_SAMPLES) in ((1,), 1)  # Pillow takes 32 bits for signed
     strips = [(rows, np.asarray(strip)) for rows, strip in _strips(image)]
-    if unsigned:
+    if image.mode == "I" and tags and tags.get(_TIFF_SAMPLES, (1,)) == (1,):  # Pillow takes 32 bits for signed
         strips = [(rows, strip.view(np.uint32)) for rows, strip in strips]
     low, high = _range(strip for _, strip in strips)
     if tags.get(_TIFF_BITS) == (12,):
         low, high = 0, 4095
     key = image.info.get("transparency")
+    inverted = tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO  # Pillow heeds it up to 8 bits
     bands = np.full((image.height, image.width, 1 if key is None else 2), 255, np.uint8)
     for rows, strip in strips:
-        levels = np.rint((strip.astype(np.float64) - low) * (255 / (high - low)))
-        bands[rows, :, 0] = np.where(np.isfinite(levels), levels, 255)
+        levels = np.rint((strip.astype(np.float64) - low) * (255 / (high - low))).clip(0, 255)
+        bands[rows, :, 0] = np.where(np.isfinite(strip), 255 - levels if inverted else levels, 255)
         if key is not None:
             bands[rows, :, 1] = np.where(strip == key, 0, 255)
-    if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow heeds it up to 8 bits
-        bands[..., 0] = 255 - bands[..., 0]
     return Image.fromarray(bands[..., 0] if key is None else bands)
 
 

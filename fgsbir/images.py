@@ -316,7 +316,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     inverted = tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO  # Pillow heeds it up to 8 bits
     bands = np.full((image.height, image.width, 1 if key is None else 2), 255, np.uint8)
     for rows, strip in strips:
-        levels = np.rint((strip.astype(np.float64) - low) * (255 / (high - low))).clip(0, 255)
+        levels = np.rint((strip.astype(np.float64) - low) / (high - low) * 255).clip(0, 255)
         bands[rows, :, 0] = np.where(np.isfinite(strip), 255 - levels if inverted else levels, 255)
         if key is not None:
             bands[rows, :, 1] = np.where(strip == key, 0, 255)

@@ -337,7 +337,7 @@ def _range(strips: Iterator[npt.NDArray[Any]]) -> tuple[float, float]:
         for top in (255, 65535) if whole else (1, 255, 65535):
             if high <= top:
                 return 0, top
-    return low, high if high > low else low + 1
+    return low, high if high > low else np.inf  # one value is black
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:

@@ -159,6 +159,7 @@ def test_12_bits_of_a_tiff_are_full_at_4095() -> None:
         (np.array([[np.nan, 0.2, np.inf]], np.float32), [255, 51, 255]),
         (np.array([[np.nan, np.nan, np.nan]], np.float32), [255, 255, 255]),
         (np.array([[-7.0, -7.0, -7.0]], np.float32), [0, 0, 0]),
+        (np.array([[1e30, 1e30, 1e30]], np.float32), [0, 0, 0]),
     ],
 )
 def test_32_bits_and_fractions_are_scaled_by_their_range(values: np.ndarray, levels: list[int]) -> None:

@@ -4,7 +4,7 @@ PYTEST_ARGS ?= -n 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 LOWEST := .venv-lowest
-EXTRAS := dev,lite0,slurm,wandb,search
+EXTRAS := dev,lite0,slurm,wandb,search,heic
 SWEEPS := sweep-comparison sweep-ablation sweep-detail sweep-regions sweep-seeds
 # Options of a sweep: the dataset, modern or paper, seeds such as 0,1,2, and local, slurm or wandb.
 DATASET ?= embedded

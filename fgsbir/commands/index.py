@@ -7,9 +7,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from fgsbir.commands.parser import CommandParser
-from fgsbir.data.reading import DEFAULT_MARGIN, folder_photos
+from fgsbir.data.reading import DEFAULT_MARGIN, split_folder, suffix_counts
 from fgsbir.data.records import PhotoRecord
 from fgsbir.errors import InputError
+from fgsbir.images import PHOTO_HELP
 from fgsbir.search.build import add_photos, split_photos
 from fgsbir.search.distil import distil, photo_vectors
 from fgsbir.search.first_stage import BACKEND_HELP, open_first_stage
@@ -33,9 +34,8 @@ def run(argv: list[str]) -> None:
         "Encodes photos for fgsbir search and fgsbir serve. An existing index takes in new and changed photos; an "
         "interrupted build is resumed. Without PHOTOS, describes the index.",
     )
-    parser.add_argument(
-        "photos", metavar="PHOTOS", type=Path, nargs="?", help="folder of photos, searched at any depth"
-    )
+    photos_help = f"folder of photos, searched at any depth: {PHOTO_HELP}"
+    parser.add_argument("photos", metavar="PHOTOS", type=Path, nargs="?", help=photos_help)
     parser.add_argument("--out", type=Path, required=True, metavar="INDEX", help="folder of the index")
     parser.add_argument(
         "--run", type=Path, help="folder of a finished run, runs/...; default: the one that the index names"
@@ -122,7 +122,11 @@ def _load(options: Namespace) -> LoadedModel:
 def _photos(model: LoadedModel, options: Namespace) -> tuple[list[PhotoRecord], PhotoReader]:
     """The photos of the folder or split, and their reader."""
     if options.photos is not None:
-        return folder_photos(options.photos), PhotoReader(model)
+        photos, others = split_folder(options.photos)
+        if others:
+            first = ", ".join(path.relative_to(options.photos).as_posix() for path in others[:3])
+            print(f"passed over, not of a photo format: {suffix_counts(others)}; first {first}", file=sys.stderr)
+        return photos, PhotoReader(model)
     return split_photos(model, options.split)
 
 

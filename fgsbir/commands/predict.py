@@ -12,6 +12,7 @@ from fgsbir.commands.parser import CommandParser
 from fgsbir.data.traced import require_sketches
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
+from fgsbir.images import PHOTO_HELP
 from fgsbir.sketch.formats import SKETCH_SUFFIXES
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def run(argv: list[str]) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder, runs/..., or a checkpoint")
     kinds = ", ".join(SKETCH_SUFFIXES)
     parser.add_argument("--sketches", nargs="+", type=Path, required=True, help=f"sketches or folders of them: {kinds}")
-    parser.add_argument("--photos", nargs="+", type=Path, required=True, help="photos, or a folder of photos")
+    parser.add_argument("--photos", nargs="+", type=Path, required=True, help=f"photos, or a folder: {PHOTO_HELP}")
     parser.add_argument("--top", type=int, help="nearest photos a sketch; default: all")
     parser.add_argument("--out", type=Path, help="CSV file; default: standard output")
     options = parser.parse_args(argv)

@@ -12,6 +12,7 @@ from fgsbir.errors import InputError
 from fgsbir.search.first_stage import BACKEND_HELP, DEPTH
 from fgsbir.search.searcher import Searcher
 from fgsbir.serve.limits import Limits
+from fgsbir.sketch.formats import SKETCH_SUFFIXES
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _CONNECTIONS = 500  # most open connections; further ones are answered 503 before anything is read
@@ -26,7 +27,10 @@ def run(argv: list[str]) -> None:
     Raises:
         InputError: if the index cannot be opened, a limit is not positive, the port is taken, or packages are missing.
     """
-    description = "Serves a page to draw on that finds the photos of an index, and an API; see docs/how-to/serve.md."
+    description = (
+        "Serves a page to draw on that finds the photos of an index, and an API; see docs/how-to/serve.md. "
+        f"The page opens sketch files: {', '.join(SKETCH_SUFFIXES)}."
+    )
     parser = CommandParser("fgsbir serve", description)
     parser.add_argument("index", metavar="INDEX", type=Path, help="folder of an index, made by fgsbir index")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -16,13 +17,14 @@ from PIL import Image
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import Rendering
-from fgsbir.data.datasets.folder import PHOTO_SUFFIXES, listed
-from fgsbir.data.records import PhotoRecord, image_pixels
+from fgsbir.data.datasets.folder import listed
+from fgsbir.data.records import PhotoRecord
 from fgsbir.data.sample import PhotoBatch, SketchBatch, stacked
 from fgsbir.data.traced import require_sketches
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.files import usable_cores
+from fgsbir.images import IMAGE_SUFFIXES, photo_pixels
 from fgsbir.regions.selective_search import SelectiveSearch
 from fgsbir.regions.source import Photo
 from fgsbir.sketch.formats import read_sketch
@@ -190,11 +192,35 @@ def folder_photos(folder: Path) -> list[PhotoRecord]:
     Raises:
         InputError: if there is no such folder, or no photo in it.
     """
-    kinds = ", ".join(PHOTO_SUFFIXES)
-    files = [path for path in listed(folder, "name a folder of photos") if path.suffix.lower() in PHOTO_SUFFIXES]
-    if not files:
-        raise InputError(folder, f"it holds no photos ({kinds})", "name a folder of photos")
-    return [PhotoRecord(path.relative_to(folder).as_posix(), "", path) for path in files]
+    return split_folder(folder)[0]
+
+
+def split_folder(folder: Path) -> tuple[list[PhotoRecord], list[Path]]:
+    """The photos in a folder at any depth, and its other files; hidden files are neither.
+
+    Raises:
+        InputError: if there is no such folder, or no photo in it.
+    """
+    files = listed(folder, "name a folder of photos")
+    photos = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = [path for path in files if path.suffix.lower() not in IMAGE_SUFFIXES]
+    if not photos:
+        held = f" but {suffix_counts(others)}" if others else ""
+        fix = f"name a folder of photos ({', '.join(IMAGE_SUFFIXES)})"
+        raise InputError(folder, f"it holds no photos{held}", fix)
+    return [PhotoRecord(path.relative_to(folder).as_posix(), "", path) for path in photos], others
+
+
+def suffix_counts(files: Sequence[Path], most: int = 5) -> str:
+    """How many files there are of each suffix, e.g. "12 .pdf, 3 .psd", the most frequent ones first.
+
+    >>> suffix_counts([Path("a.psd"), Path("b.PDF"), Path("c.pdf"), Path("LICENSE")])
+    '2 .pdf, 1 .psd, 1 without suffix'
+    """
+    counts = Counter(path.suffix.lower() or "without suffix" for path in files).most_common()
+    shown = [f"{count:,} {suffix}" for suffix, count in counts[:most]]
+    rest = sum(count for _, count in counts[most:])
+    return ", ".join([*shown, f"{rest:,} others"] if rest else shown)
 
 
 def ink_margin(sketches: Sequence[VectorSketch]) -> float | None:
@@ -232,7 +258,7 @@ def _record(index: int, photo: Any) -> PhotoRecord:
     if isinstance(photo, str | Path):
         return PhotoRecord(str(photo), "", Path(photo))
     if isinstance(photo, Image.Image):
-        return PhotoRecord(str(index), "", pixels=image_pixels(photo, where))
+        return PhotoRecord(str(index), "", pixels=photo_pixels(photo, where))
     if not isinstance(photo, np.ndarray):
         raise InputError(where, f"its type is {type(photo).__name__}", fix)
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fgsbir.errors import InputError
 from fgsbir.files import read_bytes
+from fgsbir.images import photo_pixels
 from fgsbir.sketch.strokes import VectorSketch
 
 SPLITS = ("train", "val", "test")
-IMAGE_ERRORS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What PIL raises for a damaged image."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +35,15 @@ class PhotoRecord:
     pixels: npt.NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     def read(self) -> npt.NDArray[np.uint8]:
-        """The photo, `(H, W, 3)` uint8 RGB; transparency is laid on white.
+        """The photo, `(H, W, 3)` uint8 RGB; see `photo_pixels`.
 
         Raises:
-            InputError: if the file is missing or is no image.
+            InputError: if the file is missing or is no image that can be read.
         """
         if self.pixels is not None:
             return self.pixels
         assert self.path is not None
-        return read_image(self.path)
+        return photo_pixels(self.path)
 
     def digest(self) -> str:
         """SHA-256 of the content, the key under which results computed from it are cached."""
@@ -124,35 +122,3 @@ class PairedData:
         """Short hash of the query and gallery ids of a split; two results are comparable only if it is equal."""
         ids = [s.id for s in self.split_sketches(split)] + [p.id for p in self.split_photos(split)]
         return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:8]
-
-
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """An image file as `(H, W, 3)` uint8 RGB, transparency on white, turned as the camera notes.
-
-    Raises:
-        InputError: if it is missing, truncated, of another format, or absurdly large.
-    """
-    try:
-        with Image.open(path) as image:
-            return image_pixels(image, path)
-    except FileNotFoundError:
-        raise InputError(path, "no such photo", "check the path") from None
-    except IMAGE_ERRORS as error:
-        raise InputError(path, f"not a readable image ({error})", "replace the file") from None
-
-
-def image_pixels(image: Image.Image, where: object) -> npt.NDArray[np.uint8]:
-    """An image of PIL as `(H, W, 3)` uint8 RGB, transparency on white, turned as the camera notes.
-
-    Raises:
-        InputError: if the rest of its file, which PIL reads now, is damaged; the message names `where`.
-    """
-    try:
-        image = ImageOps.exif_transpose(image)
-        rgba = image.convert("RGBA") if "A" in image.getbands() or "transparency" in image.info else None
-        if rgba is not None:
-            white = Image.new("RGBA", rgba.size, "white")
-            return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
-        return np.asarray(image.convert("RGB"))
-    except IMAGE_ERRORS as error:
-        raise InputError(where, f"not a readable image ({error})", "replace the file") from None

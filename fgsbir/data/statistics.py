@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from fgsbir.data.records import SPLITS, PairedData, PhotoRecord
+from fgsbir.errors import InputError
+from fgsbir.images import image_size
 
 
 def stats(data: PairedData) -> dict[str, Any]:
@@ -76,8 +77,7 @@ def _size(photo: PhotoRecord) -> str:
     else:
         assert photo.path is not None
         try:
-            with Image.open(photo.path) as image:
-                width, height = image.size
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            width, height = image_size(photo.path)
+        except InputError:
             return "unreadable"
     return f"{width}x{height}"

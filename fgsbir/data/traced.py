@@ -13,16 +13,16 @@ import cv2
 from fgsbir.data.processes import in_processes
 from fgsbir.errors import Faults, InputError
 from fgsbir.files import cache_root, load_arrays, locked, read_bytes, require_writable, save_arrays
+from fgsbir.images import IMAGE_SUFFIXES
 from fgsbir.progress import progress
 from fgsbir.sketch.formats import read_raster, read_sketch
-from fgsbir.sketch.formats.raster import RASTER_SUFFIXES
 from fgsbir.sketch.strokes import VectorSketch
 from fgsbir.sketch.vectorise import ALGORITHM
 
 
 def read_sketch_files(paths: Sequence[Path]) -> list[VectorSketch | InputError]:
     """The sketches in files of any format, as `read_sketch` gives them; those that are images are `traced`."""
-    images = [path for path in paths if path.suffix.lower() in RASTER_SUFFIXES]
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
     found = dict(zip(images, traced(images, read_raster, ALGORITHM), strict=True))
     return [found[path] if path in found else _attempt(read_sketch, path) for path in paths]
 

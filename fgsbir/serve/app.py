@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from fgsbir import __version__
+from fgsbir import __version__, images
 from fgsbir.serve.errors import ApiError, documented, on_failure, on_invalid, on_refusal
 from fgsbir.serve.guard import FILES, Guard
 from fgsbir.serve.limits import Limits
@@ -40,11 +40,10 @@ if TYPE_CHECKING:
 
 FORMATS = {
     ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
     ".json": "application/json",
     ".ndjson": "application/x-ndjson",
     ".npy": "application/x-npy",
+    **{suffix: format_.media for format_ in images.FORMATS for suffix in format_.suffixes},
 }
 """Sketch files by suffix, with their Content-Type."""
 _SUFFIXES = {media: suffix for suffix, media in FORMATS.items()}
@@ -119,10 +118,12 @@ def create_app(searcher: Searcher, limits: Limits | None = None, hosts: Collecti
         FILES.removeprefix(api.prefix), responses=documented(408, 413, 415, 422, 429, 503), openapi_extra=document
     )
     async def sketch(request: Request) -> SketchAnswer:
-        """The strokes of a sketch file: SVG, QuickDraw, stroke-3, stroke-5, PNG or JPEG."""
+        """The strokes of a sketch file: SVG, QuickDraw, stroke-3, stroke-5, or an image."""
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in _SUFFIXES:
-            raise ApiError(415, "format", f"The Content-Type is none of {', '.join(_SUFFIXES)}.", "Content-Type")
+            raise ApiError(
+                415, "format", f"The Content-Type '{media[:80]}' is none of {', '.join(_SUFFIXES)}.", "Content-Type"
+            )
         body, suffix = await request.body(), _SUFFIXES[media]
         if suffix == ".svg" and len(body) > limits.svg_bytes:
             raise ApiError(413, "too_large", f"The SVG has more than {limits.svg_bytes} bytes.")

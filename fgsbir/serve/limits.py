@@ -18,7 +18,7 @@ class Limits:
     body_bytes: int = field(default=2**19, metadata={"help": "bytes of a JSON request"})
     file_bytes: int = field(default=8 * 2**20, metadata={"help": "bytes of a sketch file"})
     svg_bytes: int = field(default=2**20, metadata={"help": "bytes of an SVG file"})
-    image_pixels: int = field(default=16_000_000, metadata={"help": "pixels of a PNG or JPEG file"})
+    image_pixels: int = field(default=16_000_000, metadata={"help": "pixels of an image"})
     read_seconds: float = field(default=5.0, metadata={"help": "seconds to read a sketch file"})
     body_seconds: float = field(default=15.0, metadata={"help": "seconds for the body of a request to arrive"})
     strokes: int = field(default=300, metadata={"help": "strokes of a sketch"})

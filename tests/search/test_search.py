@@ -1,5 +1,6 @@
 """`fgsbir index` and `fgsbir search` on tiny runs with random weights."""
 
+import io
 import json
 import os
 import re
@@ -13,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from fastapi.testclient import TestClient
 from PIL import Image
 from tiny_runs import make_run, model
 
 from fgsbir.cli import main
 from fgsbir.data.reading import DEFAULT_MARGIN, placed
 from fgsbir.errors import InputError
+from fgsbir.images import FORMATS, IMAGE_SUFFIXES, plugins
 from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_run
@@ -29,7 +32,9 @@ from fgsbir.search.index import PhotoIndex
 from fgsbir.search.measure import measure_recall, ranks_in, recall_curve
 from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
-from fgsbir.sketch.formats import write_stroke5, write_svg
+from fgsbir.serve.app import create_app
+from fgsbir.serve.limits import Limits
+from fgsbir.sketch.formats import SKETCH_SUFFIXES, write_stroke5, write_svg
 from fgsbir.sketch.raster import rasterise
 from fgsbir.sketch.strokes import VectorSketch
 
@@ -221,6 +226,68 @@ def test_broken_photos_are_left_out_and_told(tmp_path, run_path, photos, capsys)
     shutil.copy(photos / "note.jpg", only)
     assert main(["index", str(only), "--run", str(run_path), "--out", str(tmp_path / "j")]) == 2
     assert "none of 1 photos can be read" in capsys.readouterr().err
+
+
+def test_files_that_an_index_passes_over_are_counted_and_named(tmp_path, run_path, photos, capsys):
+    for name in ("more/a.psd", "b.PSD", "c.cr2", "notes.pdf", ".hidden.txt"):
+        (photos / name).write_bytes(b"8BPS")
+    index(photos, "--run", run_path, "--out", tmp_path / "i")
+    out = capsys.readouterr()
+    told = [line for line in out.err.splitlines() if "passed over" in line]
+    assert told == ["passed over, not of a photo format: 2 .psd, 1 .cr2, 1 .pdf; first b.PSD, c.cr2, more/a.psd"]
+    assert "13 added" in out.out
+    index(photos / "more", "--run", run_path, "--out", tmp_path / "j")
+    (photos / "more" / "p12.png").unlink()
+    assert main(["index", str(photos / "more"), "--out", str(tmp_path / "j")]) == 2
+    assert "it holds no photos but 1 .psd; name a folder of photos (.png, " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_photos_of_every_format_are_indexed_found_and_served(tmp_path, run_path):
+    folder = tmp_path / "all"
+    folder.mkdir()
+    colours = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    blocks = np.kron(colours, np.ones((16, 16, 1), np.uint8))
+    lossless = {"WEBP": {"lossless": True}, "HEIF": {"quality": -1, "chroma": 444, "matrix_coefficients": 0}}
+    for format_ in FORMATS:
+        for suffix in format_.suffixes if format_.plugin in plugins() else ():
+            photo = Image.fromarray(blocks)
+            photo.save(folder / f"photo{suffix}", format_.plugin, **lossless.get(format_.plugin, {"quality": 100}))
+    names = sorted(path.name for path in folder.iterdir())
+    assert len(names) >= len(IMAGE_SUFFIXES) - 3  # without HEIC and AVIF at the least
+    index(folder, "--run", run_path, "--out", tmp_path / "i")
+    made = PhotoIndex(tmp_path / "i")
+    assert sorted(made.photos) == names
+    exact = [f"photo{suffix}" for suffix in (".png", ".webp", ".bmp", ".tif", ".heic") if f"photo{suffix}" in names]
+    rows = [np.concatenate([f.ravel() for f in made.encodings(np.array([made.photos[n].row]))]) for n in exact]
+    assert all(np.allclose(row, rows[0], atol=1e-5) for row in rows)  # the same pixels
+
+    page = np.full((120, 160), 255, np.uint8)
+    page[30:34, 20:140] = page[30:100, 60:64] = 0
+    for suffix in (path.suffix for path in sorted(folder.iterdir())):
+        plugin = next(format_.plugin for format_ in FORMATS if suffix in format_.suffixes)
+        Image.fromarray(page).save(tmp_path / f"sketch{suffix}", plugin)
+        assert main(["search", str(tmp_path / "i"), str(tmp_path / f"sketch{suffix}"), "--top", "3"]) == 0
+    client = TestClient(create_app(Searcher.open(tmp_path / "i"), Limits(rate=1e6, burst=10**6)))
+    with client:
+        content = (tmp_path / "sketch.tif").read_bytes()
+        answer = client.post("/api/v1/sketch", content=content, headers={"Content-Type": "image/tiff"})
+        query = {"strokes": answer.json()["strokes"], "top": len(names)}
+        found = client.post("/api/v1/search", json=query).json()["hits"]
+        assert sorted(hit["photo"] for hit in found) == names
+        for name in names:
+            thumbnail = client.get(f"/api/v1/photos/{name}/thumbnail")
+            shown = np.asarray(Image.open(io.BytesIO(thumbnail.content)).convert("RGB"))
+            centres = shown[56:196:56, 28::56]  # 64 x 48 pixels fill 224 x 168 in the middle of a square
+            assert np.abs(centres.astype(int) - colours).mean() < 8
+
+
+@pytest.mark.parametrize(("command", "suffixes"), [("index", IMAGE_SUFFIXES), ("search", SKETCH_SUFFIXES)])
+def test_help_lists_the_formats(command, suffixes, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert not [suffix for suffix in suffixes if suffix not in shown]
 
 
 def test_another_model_is_refused_in_one_line(tmp_path, run_path, photos, capsys):

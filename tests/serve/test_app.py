@@ -17,8 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from serve.stand_in import StandIn
 
 import fgsbir.serve.app
+from fgsbir.images import FORMATS as IMAGE_FORMATS
+from fgsbir.images import plugins
 from fgsbir.serve.app import FORMATS
-from fgsbir.sketch.formats import read_svg, to_stroke5
+from fgsbir.sketch.formats import SKETCH_SUFFIXES, read_svg, to_stroke5
 from fgsbir.sketch.strokes import VectorSketch
 
 STROKES = [[[0.1, 0.2], [0.5, 0.25], [0.9, 0.2]], [[0.5, 0.25], [0.5, 0.9]]]
@@ -283,22 +285,25 @@ def files(folder):
             for t in range(n + 1):
                 x, y = x1 + (x2 - x1) * t // n, y1 + (y2 - y1) * t // n
                 image.paste(0, (x - 2, y - 2, x + 3, y + 3))
-    png, jpeg = io.BytesIO(), io.BytesIO()
-    image.save(png, "PNG")
-    image.save(jpeg, "JPEG")
+    photographed = {}
+    for format_ in IMAGE_FORMATS:
+        if format_.plugin in plugins():
+            file = io.BytesIO()
+            image.save(file, format_.plugin)
+            photographed |= dict.fromkeys(format_.suffixes, file.getvalue())
     lines = {".json": json.dumps(record, indent=1), ".ndjson": json.dumps({"key_id": 1} | record)}
     return sketch, {
         ".svg": SVG,
         ".npy": array.getvalue(),
-        ".png": png.getvalue(),
-        ".jpg": jpeg.getvalue(),
+        **photographed,
     } | {suffix: text.encode() for suffix, text in lines.items()}
 
 
 def test_every_format_becomes_its_strokes(serve, tmp_path):
     client = serve()
     sketch, contents = files(tmp_path)
-    assert contents.keys() == FORMATS.keys()
+    assert FORMATS.keys() == set(SKETCH_SUFFIXES)
+    assert contents.keys() >= FORMATS.keys() - {".avif", ".heic", ".heif"}
     for suffix, content in contents.items():
         answer = send(client, content, suffix)
         assert answer.status_code == 200, answer.text
@@ -337,7 +342,8 @@ def test_what_is_no_drawing_is_refused_and_the_next_file_is_read(serve):
         ),
         (bomb(1001, 1000), ".png", "1001 x 1000 pixels"),
         (bomb(60_000, 60_000), ".png", "3600000000 pixels"),
-        (SVG, ".png", "neither PNG nor JPEG"),
+        (SVG, ".png", "it is an SVG drawing; give one of PNG"),
+        (b"%PDF-1.7", ".jpg", "it is a PDF document"),
         (pickled.getvalue(), ".npy", "not an .npy file of numbers"),
         (zipped.getvalue(), ".npy", "no \\(N, 3\\) or \\(N, 5\\)"),
         (b'{"drawing": [[[0, NaN], [0, 1]]]}', ".json", "not finite"),
@@ -350,8 +356,10 @@ def test_what_is_no_drawing_is_refused_and_the_next_file_is_read(serve):
 
 def test_formats_that_are_not_read_are_refused(serve):
     client = serve()
-    for media in ("text/plain", "application/octet-stream", "image/gif", "", "multipart/form-data; boundary=x"):
-        refused(client.post(SKETCH, content=SVG, headers={"Content-Type": media}), 415, "format", "Content-Type")
+    for media in ("text/plain", "application/octet-stream", "image/x-icon", "", "multipart/form-data; boundary=x"):
+        answer = client.post(SKETCH, content=SVG, headers={"Content-Type": media})
+        message = refused(answer, 415, "format", "Content-Type").json()["error"]["message"]
+        assert f"'{media.partition(';')[0]}' is none of image/svg+xml" in message
 
 
 def test_reading_ends_when_its_time_is_over(serve):

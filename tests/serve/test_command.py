@@ -14,6 +14,7 @@ from fgsbir.errors import InputError
 from fgsbir.search.searcher import Searcher
 from fgsbir.serve.guard import Buckets
 from fgsbir.serve.limits import Limits
+from fgsbir.sketch.formats import SKETCH_SUFFIXES
 
 
 @pytest.mark.slow
@@ -54,6 +55,7 @@ def test_help_lists_every_limit(capsys):
     shown = capsys.readouterr().out
     for name in Limits.__dataclass_fields__:
         assert f"--{name} " in shown
+    assert not [suffix for suffix in SKETCH_SUFFIXES if suffix not in shown]
 
 
 def test_limits_are_positive():

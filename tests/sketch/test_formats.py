@@ -583,6 +583,6 @@ def test_read_sketch_refuses_two_drawings_none_and_unknown_suffixes(tmp_path: Pa
         read_sketch(ndjson(tmp_path / "a.ndjson", record, record))
     with pytest.raises(InputError, match="0 drawings"):
         read_sketch(ndjson(tmp_path / "a.ndjson"))
-    for name in ("a.gif", "a"):
+    for name in ("a.pdf", "a"):
         with pytest.raises(InputError, match=", ".join(SKETCH_SUFFIXES)):
             read_sketch(tmp_path / name)

@@ -13,9 +13,8 @@ from fgsbir.data.records import SPLITS, PairedData, PhotoRecord
 from fgsbir.data.splits import unit_hash
 from fgsbir.data.traced import read_sketch_files
 from fgsbir.errors import Faults, InputError
+from fgsbir.images import IMAGE_SUFFIXES
 from fgsbir.sketch.formats import SKETCH_SUFFIXES
-
-PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 class _Pair(NamedTuple):
@@ -35,7 +34,8 @@ class Folder(FileSource):
     Whole photos are held out, by a hash of their names: adding photos never moves another photo.
 
     Args:
-        path: folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (SVG, QuickDraw, stroke-3, stroke-5, images).
+        path: folder with `photos/` (PNG, JPEG, WebP, BMP, GIF, TIFF, AVIF, HEIC) and `sketches/` (SVG, QuickDraw,
+            stroke-3, stroke-5, or images as those of `photos/`).
         pairs: CSV with a header and the columns `sketch` (file below `sketches/`), `photo` (name of a file in
             `photos/`) and, optionally, `split` (train, val or test; empty for one by hash), separated by commas,
             semicolons or tabs. Only the sketches that it lists are used.
@@ -105,14 +105,14 @@ class Folder(FileSource):
 def _photos(root: Path, faults: Faults) -> dict[str, Path]:
     """Photo files by id, the name without its suffix."""
     photos: dict[str, Path] = {}
-    for path in listed(root / "photos", f"put the photos ({', '.join(PHOTO_SUFFIXES)}) there"):
-        if path.suffix.lower() in PHOTO_SUFFIXES:
+    for path in listed(root / "photos", f"put the photos ({', '.join(IMAGE_SUFFIXES)}) there"):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             other = photos.setdefault(path.stem, path)
             if other != path:
                 problem = f"two photos have the name '{path.stem}': {other.name}, {path.name}"
                 faults.append(InputError(root / "photos", problem, "rename one"))
     if not photos:
-        raise InputError(root / "photos", "it holds no photos", f"put {', '.join(PHOTO_SUFFIXES)} files there")
+        raise InputError(root / "photos", "it holds no photos", f"put {', '.join(IMAGE_SUFFIXES)} files there")
     return photos
 
 

@@ -12,12 +12,13 @@ from PIL import Image
 
 from fgsbir.data.datasets.base import FileSource, find_folder, present, usable
 from fgsbir.data.procedural.generate import Instance, view_hierarchy
-from fgsbir.data.records import PairedData, PhotoRecord, read_image
+from fgsbir.data.records import PairedData, PhotoRecord
 from fgsbir.data.splits import lowest_tenth, unit_hash
 from fgsbir.data.traced import traced
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import Faults, InputError
 from fgsbir.files import atomic_write, data_root
+from fgsbir.images import photo_pixels
 from fgsbir.regions.components import components
 from fgsbir.regions.view_hierarchy import FRAME
 from fgsbir.sketch.raster import rasterise
@@ -106,7 +107,7 @@ def read_drawing(path: Path, max_regions: int = 16) -> VectorSketch:
     Raises:
         InputError: if the file is no image, has no strokes, or is not inverted.
     """
-    raster = read_image(path).max(-1)
+    raster = photo_pixels(path).max(-1)
     if (raster > 150).mean() > 0.5:
         raise InputError(path, "most of it is bright", "invert it: strokes bright, paper dark")
     labels, boxes = components(raster, max_regions)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from fgsbir.errors import InputError
 from fgsbir.files import read_bytes
+from fgsbir.images import IMAGE_SUFFIXES, MOST_PIXELS
 from fgsbir.sketch.formats.qmul import load_restricted, read_qmul
 from fgsbir.sketch.formats.quickdraw import parse_drawing, parse_quickdraw, read_quickdraw
-from fgsbir.sketch.formats.raster import MOST_PIXELS, RASTER_SUFFIXES, parse_raster, read_raster
+from fgsbir.sketch.formats.raster import parse_raster, read_raster
 from fgsbir.sketch.formats.sequence import (
     from_stroke3,
     from_stroke5,
@@ -37,7 +38,7 @@ __all__ = [
     "write_svg",
 ]
 
-SKETCH_SUFFIXES = (".svg", ".svgz", ".ndjson", ".json", ".npy", *RASTER_SUFFIXES)
+SKETCH_SUFFIXES = (".svg", ".svgz", ".ndjson", ".json", ".npy", *IMAGE_SUFFIXES)
 
 
 def read_sketch(path: str | Path) -> VectorSketch:
@@ -47,7 +48,7 @@ def read_sketch(path: str | Path) -> VectorSketch:
         InputError: if the suffix is none of `SKETCH_SUFFIXES`, or the file cannot be read.
     """
     suffix = Path(path).suffix.lower()
-    if suffix in RASTER_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
         return read_raster(path)
     _require_known(suffix, path)
     return parse_sketch(read_bytes(path), suffix, path)
@@ -71,7 +72,7 @@ def parse_sketch(content: bytes, suffix: str, where: object, max_pixels: int = M
         return parse_svg(content, where)
     if suffix == ".npy":
         return parse_sequence(content, where)
-    if suffix in RASTER_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
         return parse_raster(content, where, max_pixels=max_pixels)
     if suffix == ".json":
         return parse_drawing(content, where)

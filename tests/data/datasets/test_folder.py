@@ -11,6 +11,7 @@ from PIL import Image
 from fgsbir.data.datasets import Folder
 from fgsbir.data.records import PairedData
 from fgsbir.errors import Faults, InputError
+from fgsbir.images import FORMAT_NAMES, FORMATS, plugins
 
 GOOD = np.array([[5, 5, 0], [5, 5, 1]])
 
@@ -79,6 +80,17 @@ def test_folder_reads_all_formats(tmp_path: Path) -> None:
     data = load_train(root)
     assert [s.id for s in data.sketches] == ["a_1", "a_2", "a_3", "a_4"]
     assert data.sketches[3].sketch.ink == pytest.approx([46 / 64], abs=0.05)
+
+
+def test_photos_of_every_format_are_taken_and_the_help_lists_them(tmp_path: Path) -> None:
+    suffixes = [suffix for format_ in FORMATS if format_.plugin in plugins() for suffix in format_.suffixes]
+    names = {f"a{index}": suffix for index, suffix in enumerate(suffixes)}
+    root = write_folder(tmp_path, [f"{name}{suffix}" for name, suffix in names.items()], ["a0.npy"])
+    data = load_train(root)
+    assert {name: photo.path.suffix for name, photo in data.photos.items() if photo.path} == names
+    for photo in data.photos.values():
+        assert np.abs(photo.read().astype(int) - [255, 0, 0]).max() <= 4
+    assert f"({FORMAT_NAMES})" in str(Folder.__doc__)
 
 
 @pytest.mark.parametrize("stray", ["bed_1.npy", "sofas.npy", "sofa_red.npy", "sofa_1_2.npy", "so.npy"])

@@ -113,7 +113,9 @@ class ExplanationAnswer(BaseModel):
         description="points of each sketch node; the node of the whole sketch, if there is one, is last and has none"
     )
     stroke_boxes: list[Box] = Field(description="box of each sketch node, as x1, y1, x2, y2 in [0, 1]")
-    photo_boxes: list[Box] = Field(description="box of each region, in [0, 1] of the square thumbnail")
+    photo_boxes: list[Box] = Field(
+        description="box of each region, in [0, 1] of the square in which the photo is centred and whose side is its longer one"
+    )
     sketch_merges: list[tuple[int, int]] = Field(description="the two sketch nodes of each fusion, in order")
     photo_merges: list[tuple[int, int]] = Field(description="the two photo nodes of each fusion, in order")
     levels: list[LevelAnswer] = Field(description="nodes and attention before each step of fusions")

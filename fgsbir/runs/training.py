@@ -174,7 +174,9 @@ class _Session:
         )
         assert trainer is not None
         if trainer.precision == "bf16-mixed" and not has_bfloat16(trainer.strategy.root_device):
-            tell_once("trainer.precision: no bfloat16 instructions on this processor; 32-true is faster than bf16-mixed")
+            tell_once(
+                "trainer.precision: no bfloat16 instructions on this processor; 32-true is faster than bf16-mixed"
+            )
         self.trainer = trainer
 
     @property

@@ -6,7 +6,9 @@ from e2e.browser import CHROMIUM, QUIET, WIDE
 
 @pytest.fixture(scope="session")
 def browser():
-    sync_playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make test-e2e").sync_playwright
+    sync_playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright: make test-e2e"
+    ).sync_playwright
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser

@@ -6,6 +6,7 @@ Mouse, pen and fingers are Chromium's own input events. FGSBIR_E2E_SHOTS names a
 import base64
 import io
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,7 +36,9 @@ class Hand:
         page.on("request", lambda request: request.url.endswith("/search") and self.sent.append(request.post_data))
 
     def at(self, place):
-        return {k: self.box[k] + v * self.box[side] for k, side, v in zip("xy", ("width", "height"), place, strict=True)}
+        return {
+            k: self.box[k] + v * self.box[side] for k, side, v in zip("xy", ("width", "height"), place, strict=True)
+        }
 
     def touch(self, kind, *places):
         """touchStart, touchMove: the places of the fingers by number; touchEnd, touchCancel: no places."""
@@ -186,7 +189,7 @@ def test_any_pressure_draws_the_same_line(hand, force):
     same(hand.drawn(), LINE)
     ink = hand.ink()
     side = ink.shape[0]
-    length = sum(np.hypot(*np.subtract(b, a)) for a, b in zip(LINE, LINE[1:], strict=False))
+    length = sum(np.hypot(*np.subtract(b, a)) for a, b in pairwise(LINE))
     assert ink.sum() == pytest.approx(length * side * 2 / 256 * side, rel=0.05)
 
 

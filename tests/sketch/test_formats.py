@@ -590,7 +590,7 @@ def test_a_small_drawing_far_from_the_origin_keeps_its_shape() -> None:
 def test_values_that_are_not_finite_are_refused(wrong: float, column: int) -> None:
     rows = SQUARE.astype(float)
     rows[1, column] = wrong
-    with pytest.raises(InputError, match="not finite|other values than 0 and 1"):
+    with pytest.raises(InputError, match=r"not finite|other values than 0 and 1"):
         from_stroke3(rows)
 
 

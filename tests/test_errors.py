@@ -24,3 +24,8 @@ def test_a_loader_process_hands_on_the_one_line(workers):
 def test_it_survives_pickling():
     error = InputError("a", "b", "c")
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "a: b; c"
+
+
+def test_what_cannot_be_printed_is_escaped():
+    error = InputError("a\x1b[2Jb", "the key 'x\x00\ud800' is unknown", "use\u2028café")
+    assert str(error) == r"a\x1b[2Jb: the key 'x\x00\ud800' is unknown; use café"

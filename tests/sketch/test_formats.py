@@ -144,6 +144,13 @@ def test_load_restricted_answers_damage_with_one_error(tmp_path: Path) -> None:
         load_restricted(tmp_path / "none")
 
 
+@pytest.mark.parametrize("index", [b"r\xff\xff\xff\x7f", b"p2147483647\n"])
+def test_load_restricted_reserves_no_memory_for_a_damaged_index(tmp_path: Path, index: bytes) -> None:
+    (tmp_path / "file").write_bytes(b"\x80\x02}" + index + b".")  # an empty dictionary, noted far behind all others
+    with pytest.raises(InputError, match="memo index 2147483647"):
+        load_restricted(tmp_path / "file")
+
+
 def test_read_qmul_scales_and_splits(tmp_path: Path) -> None:
     open_ended = TWO_STROKES.copy()
     open_ended[-1, 2] = 0

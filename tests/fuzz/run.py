@@ -96,7 +96,7 @@ def damaged(kind: Kind, name: str, seed: int, number: int) -> bytes:
 
 
 def fuzz(chosen: Mapping[str, Kind], seed: int, count: int, keep: Path | None = None) -> dict[str, Tally]:
-    """Has `count` files read, the formats in turn.
+    """Has `count` files read, the formats in turn; prints each failure.
 
     Args:
         chosen: formats by name.
@@ -122,6 +122,7 @@ def fuzz(chosen: Mapping[str, Kind], seed: int, count: int, keep: Path | None = 
             tally.slowest, tally.memory = max(tally.slowest, seconds), max(tally.memory, memory)
             if result == "failed":
                 tally.failures.append(f"{name} {number}: {problem}")
+                print(f"FAILED {tally.failures[-1]}", flush=True)
                 if keep is not None:
                     keep.mkdir(parents=True, exist_ok=True)
                     (keep / f"{name.replace(' ', '-')}-{number}{kind.suffix}").write_bytes(content)

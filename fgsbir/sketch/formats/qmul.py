@@ -64,7 +64,7 @@ def load_restricted(path: str | Path) -> Any:
     content = read_bytes(path)
     try:
         for opcode, index, _ in pickletools.genops(content):
-            if opcode.name in ("PUT", "LONG_BINPUT") and index > len(content):
+            if opcode.name in ("PUT", "LONG_BINPUT") and (index or 0) > len(content):
                 raise ValueError(f"memo index {index}")  # the unpickler would reserve gigabytes for it
         return _Unpickler(io.BytesIO(content), encoding="latin1").load()
     except _ForbiddenGlobal as error:

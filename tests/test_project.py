@@ -14,7 +14,7 @@ from fgsbir import __version__
 
 LAYERS = ("sketch", "regions", "data", "models", "retrieval", "losses", "metrics", "systems", "visualization")
 LAYERS += ("runs", "sweep", "report", "search", "serve", "commands", "cli")
-FREE = ("errors", "files")  # importable by all
+FREE = ("errors", "files", "progress")  # importable by all
 WITHOUT_TORCH = ("fgsbir/sketch", "fgsbir/regions", "fgsbir/data/records.py")
 
 

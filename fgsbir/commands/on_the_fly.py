@@ -26,11 +26,12 @@ def run(argv: list[str]) -> None:
         "runs", metavar="RUNS", type=Path, help="folder of runs, searched at any depth; measured runs are skipped"
     )
     root: Path = parser.parse_args(argv).runs
+    folders = find_runs(root)
 
-    from fgsbir.report.on_the_fly import measure, stored  # needs torch, for which --help does not wait
+    from fgsbir.report.on_the_fly import measure, stored  # needs torch, for which a mistake above should not wait
 
     measured = 0
-    for folder in find_runs(root):
+    for folder in folders:
         name, result = str(folder.path.relative_to(root)), folder.read_result()
         drawing = stored(folder) or measure(folder, name)
         if drawing is None:

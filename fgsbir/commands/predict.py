@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fgsbir.commands.parser import CommandParser
+from fgsbir.data.traced import require_sketches
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.sketch.formats import SKETCH_SUFFIXES
@@ -39,14 +40,17 @@ def run(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     if options.top is not None and options.top < 1:
         raise InputError("--top", f"{options.top} is less than 1", "use e.g. 10")
-    sketches = list(_sketches(options.sketches))
+    paths = list(_sketches(options.sketches))
+    if missing := next((photo for photo in options.photos if not photo.exists()), None):
+        raise InputError(missing, "no such photo or folder", "check --photos")
+    sketches = require_sketches(paths, "--sketches")
     photos = options.photos[0] if len(options.photos) == 1 and options.photos[0].is_dir() else options.photos
 
     from fgsbir.runs.loading import load_model  # here: it needs torch, for which a mistake above should not wait
 
     model = load_model(options.run)
     gallery = model.encode(photos=photos)
-    rankings = ((sketch, model.rank(sketch, gallery, options.top)) for sketch in sketches)
+    rankings = ((path, model.rank(sketch, gallery, options.top)) for path, sketch in zip(paths, sketches, strict=True))
     if options.out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(_rows(rankings))
         return

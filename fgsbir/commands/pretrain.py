@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -14,14 +15,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.utils.data import DataLoader
 
+from fgsbir.commands.source import refusal, source_parser
 from fgsbir.data.dataset import EpochSampler
-from fgsbir.data.datasets import DataSource
 from fgsbir.data.hidden_strokes import HiddenStrokeDataset
 from fgsbir.data.transforms import Augmentation
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write
 from fgsbir.models.stroke_transformer import StrokeTransformer
 from fgsbir.runs.hashing import config_hash
+from fgsbir.runs.terminal import EpochLines
 from fgsbir.systems.stroke_completion import StrokeCompletion
 
 PointCapacity = restricted_number_type("PointCapacity", int, (">=", 4))
@@ -46,8 +48,7 @@ def run(argv: list[str]) -> None:
         torch.manual_seed(options.seed)
         options = parser.instantiate_classes(options)
     except ArgumentError as error:
-        problem = " ".join(str(error).split())
-        raise InputError("fgsbir pretrain", problem, "see fgsbir pretrain --help") from None
+        raise refusal("fgsbir pretrain", error) from None
     out, settings = Path(options.out), config_hash(config)
     if out.exists():
         if _settings_of(out) != settings:
@@ -68,8 +69,10 @@ def run(argv: list[str]) -> None:
         devices=1,
         gradient_clip_val=1.0,
         callbacks=[
-            ModelCheckpoint(out.parent, unfinished.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+            EpochLines(),
+            ModelCheckpoint(out.parent, unfinished.stem, save_on_train_epoch_end=True, enable_version_counter=False),
         ],
+        enable_progress_bar=sys.stdout.isatty(),
         logger=False,
         enable_model_summary=False,
     )
@@ -94,11 +97,8 @@ def _settings_of(path: Path) -> str | None:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser("fgsbir pretrain", description=__doc__, exit_on_error=False)
+    parser = source_parser(__doc__, "fgsbir pretrain", required=True)
     parser.add_argument("--config", action="config", help="YAML file with these options")
-    parser.add_argument(
-        "--source", type=DataSource, required=True, help="dataset, e.g. ChairV2, ShoeV2, Folder or Embedded"
-    )
     parser.add_argument(
         "--out",
         type=Path,

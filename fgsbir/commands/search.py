@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fgsbir.commands.parser import CommandParser
 from fgsbir.errors import InputError
-from fgsbir.search.first_stage import BACKEND_HELP
-from fgsbir.search.page import write_page
-from fgsbir.search.searcher import DEPTH, Found, Searcher
+from fgsbir.search.first_stage import BACKEND_HELP, DEPTH
 from fgsbir.sketch.formats import SKETCH_SUFFIXES, read_sketch
 from fgsbir.visualization.tables import Cell, Column, Table, plain, to_text
+
+if TYPE_CHECKING:
+    from fgsbir.search.searcher import Found
 
 
 def run(argv: list[str]) -> None:
@@ -39,6 +41,10 @@ def run(argv: list[str]) -> None:
     if options.top < 1:
         raise InputError("--top", f"{options.top} is less than 1", "use e.g. 10")
     sketch = read_sketch(options.sketch)
+
+    from fgsbir.search.page import write_page  # here: they need torch, for which a mistake above should not wait
+    from fgsbir.search.searcher import Searcher
+
     searcher = Searcher.open(options.index, options.run, options.depth, options.recall, options.backend)
     found = searcher.search(sketch, options.top)
     print(json.dumps(_plain(found, len(searcher))) if options.json else _table(found, len(searcher)))

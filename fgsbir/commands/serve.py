@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fgsbir.commands.parser import CommandParser
 from fgsbir.errors import InputError
-from fgsbir.search.first_stage import BACKEND_HELP
-from fgsbir.search.searcher import DEPTH, Searcher
+from fgsbir.search.first_stage import BACKEND_HELP, DEPTH
+from fgsbir.search.searcher import Searcher
 from fgsbir.serve.limits import Limits
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

@@ -6,14 +6,17 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from fgsbir.data.datasets.qmul import SplitCounts
+from fgsbir.data.datasets.base import DataSource
+from fgsbir.data.datasets.qmul import EXPECTED_COUNTS, SplitCounts
+from fgsbir.data.datasets.swire import REPORTED_SIZE
 from fgsbir.data.records import SPLITS, PairedData
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
+from fgsbir.progress import progress
+from fgsbir.regions.source import RegionSource
 from fgsbir.sketch.strokes import VectorSketch
 
 
@@ -33,6 +36,54 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.level}: {self.where}: {self.text}"
+
+
+class Report(NamedTuple):
+    """What is known of a dataset after a look at all its files.
+
+    Attributes:
+        name: name of the dataset.
+        data: what of it can be used; None if there is nothing.
+        problems: what is wrong, the worst first.
+        unchecked: what nobody looked at.
+    """
+
+    name: str
+    data: PairedData | None
+    problems: list[Problem]
+    unchecked: list[str]
+
+
+def check_source(source: DataSource, regions: RegionSource) -> Report:
+    """Opens every sketch, photo and file of regions that a training would read.
+
+    Args:
+        source: the dataset.
+        regions: source of the regions of its photos.
+
+    Raises:
+        InputError: if the cache of traced sketches cannot be written.
+    """
+    faults = Faults()
+    data = None
+    with faults.gathered():
+        data = source.inspect(faults)
+    name = source.name if data is None else data.name
+    problems = [Problem("error", name, str(fault)) for fault in faults]
+    if data is None:
+        return Report(name, None, problems, ["everything else, until this is repaired"])
+    unchecked = []
+    expected = EXPECTED_COUNTS.get(name)
+    if expected is None:
+        unchecked.append(REPORTED_SIZE if name == "swire" else f"counts: none are published for {name}")
+    elif faults:
+        unchecked.append("counts, until the errors are repaired")
+    problems += check(data, None if faults else expected)
+    if regions.computed:
+        unchecked.append(f"regions: {type(regions).__name__} computes them from the photos, there is no file to read")
+    else:
+        problems += _check_regions(data, regions)
+    return Report(name, data, _sorted(problems), unchecked)
 
 
 def check(data: PairedData, expected: SplitCounts | None = None) -> list[Problem]:
@@ -57,13 +108,17 @@ def check(data: PairedData, expected: SplitCounts | None = None) -> list[Problem
         if found != (sketches, photos):
             text = f"{found[0]} sketches of {found[1]} photos, published are {sketches} of {photos}; "
             problems.append(Problem("warning", " + ".join(parts), text + "scores will not compare"))
+    return _sorted(problems)
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
     return sorted(problems, key=lambda p: ("error", "warning", "note").index(p.level))
 
 
 def _check_photos(data: PairedData) -> list[Problem]:
     problems = []
     same = defaultdict(list)
-    for photo in tqdm(data.photos.values(), "photos", unit="photo", disable=len(data.photos) <= 20):
+    for photo in progress(data.photos.values(), "Reading photos", unit="photo"):
         try:
             image = photo.read()
         except InputError as error:
@@ -94,6 +149,24 @@ def _check_sketches(data: PairedData) -> list[Problem]:
     if single := [id_ for id_, sketch in drawings.items() if len(sketch) == 1]:
         text = f"{len(single)} have one stroke, so no hierarchy: {_few(single)}"
         problems.append(Problem("note", "sketches", text))
+    return problems
+
+
+def _check_regions(data: PairedData, regions: RegionSource) -> list[Problem]:
+    faults: dict[str, str] = {}  # where it was met first, by what is wrong
+    bare = []
+    for photo in progress(data.photos.values(), "Reading regions", unit="photo"):
+        try:
+            boxes = regions.regions([photo])[photo.id]
+        except InputError as error:
+            faults.setdefault(str(error), f"regions of {photo.id}")
+        else:
+            if len(boxes) == 1:
+                bare.append(photo.id)
+    problems = [Problem("error", where, text) for text, where in faults.items()]
+    if bare:
+        text = f"{len(bare)} photos have no region but the whole: {_few(bare)}"
+        problems.append(Problem("note", "regions", text))
     return problems
 
 

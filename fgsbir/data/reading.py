@@ -19,6 +19,7 @@ from fgsbir.data.dataset import Rendering
 from fgsbir.data.datasets.folder import PHOTO_SUFFIXES, listed
 from fgsbir.data.records import PhotoRecord, image_pixels
 from fgsbir.data.sample import PhotoBatch, SketchBatch, stacked
+from fgsbir.data.traced import require_sketches
 from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.files import usable_cores
@@ -159,7 +160,11 @@ def read_sketches(sketches: AnySketch | Iterable[AnySketch]) -> tuple[list[str],
             fix = "give a file or a VectorSketch; a SketchRecord has one as its `sketch`"
             raise InputError(f"sketches[{index}]", f"its type is {type(sketch).__name__}", fix)
     names = [str(index) if isinstance(sketch, VectorSketch) else str(sketch) for index, sketch in enumerate(given)]
-    return names, [sketch if isinstance(sketch, VectorSketch) else read_sketch(sketch) for sketch in given]
+    if one:
+        return names, [given[0] if isinstance(given[0], VectorSketch) else read_sketch(given[0])]
+    files = [Path(sketch) for sketch in given if not isinstance(sketch, VectorSketch)]
+    read = iter(require_sketches(files, "sketches"))
+    return names, [sketch if isinstance(sketch, VectorSketch) else next(read) for sketch in given]
 
 
 def photo_records(photos: AnyPhotos) -> list[PhotoRecord]:

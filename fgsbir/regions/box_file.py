@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,19 @@ class BoxFile(RegionSource):
         Raises:
             InputError: if the file is no such pickle, lacks a photo, or has a box outside its photo.
         """
-        content = load_restricted(self.path)
-        if not isinstance(content, dict):
-            raise InputError(self.path, "it holds no dictionary of boxes", "use the published box file")
+        content = self._content
         if missing := [photo.id for photo in photos if f"{photo.id}.png" not in content]:
             problem = f"it has no boxes for {len(missing)} of {len(photos)} photos, first '{missing[0]}'"
             raise InputError(self.path, problem, "use the box file of this dataset, or SelectiveSearch")
         return {p.id: self._boxes(p.id, content[f"{p.id}.png"])[: self.top_k] for p in photos}
+
+    @cached_property
+    def _content(self) -> dict[str, object]:
+        """The file, read once."""
+        content = load_restricted(self.path)
+        if not isinstance(content, dict):
+            raise InputError(self.path, "it holds no dictionary of boxes", "use the published box file")
+        return content
 
     def _boxes(self, photo_id: str, entry: object) -> FloatArray:
         """One entry, checked and divided by its frame."""

@@ -10,16 +10,15 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from fgsbir.errors import InputError
 from fgsbir.files import cache_root, usable_cores
+from fgsbir.progress import progress
 from fgsbir.regions.cache import BoxCache
 from fgsbir.regions.source import Photo, RegionSource
 from fgsbir.sketch.strokes import FloatArray
 
 _ALGORITHM = 1  # raise it when the same settings give other boxes than before
-_SILENT = 20  # no progress bar for fewer photos
 
 
 class SelectiveSearch(RegionSource):
@@ -49,6 +48,8 @@ class SelectiveSearch(RegionSource):
     Raises:
         InputError: if an argument is out of its range.
     """
+
+    computed = True
 
     def __init__(
         self,
@@ -96,8 +97,7 @@ class SelectiveSearch(RegionSource):
         pool = ThreadPoolExecutor(self.workers or usable_cores())  # OpenCV runs without the interpreter's lock
         try:
             results = zip(photos, pool.map(self._candidates, photos.values()), strict=True)
-            quiet = len(photos) <= _SILENT
-            for digest, boxes in tqdm(results, "selective search", len(photos), unit="photo", disable=quiet):
+            for digest, boxes in progress(results, "Selective search", len(photos), "photo"):
                 self.cache.put(digest, boxes)
                 found[digest] = boxes
         finally:

@@ -27,7 +27,13 @@ class Photo(Protocol):
 
 
 class RegionSource(ABC):
-    """Finds the regions of photos: the nodes that a photo brings to the co-attention."""
+    """Finds the regions of photos: the nodes that a photo brings to the co-attention.
+
+    Attributes:
+        computed: whether regions are computed from the pixels of a photo, rather than read from a file.
+    """
+
+    computed: bool = False
 
     @abstractmethod
     def regions(self, photos: Sequence[Photo]) -> dict[str, FloatArray]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
@@ -17,6 +16,7 @@ from fgsbir.data.sample import on_device
 from fgsbir.errors import InputError
 from fgsbir.metrics.on_the_fly import SHARES, DrawingRanks
 from fgsbir.metrics.ranking import compute_ranks
+from fgsbir.progress import progress
 from fgsbir.retrieval.distances import concat
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.loading import load_run
@@ -79,7 +79,7 @@ def ranks_while_drawing(
     photos = _encode(system, gallery, data.eval_batch_size)
     target = torch.tensor([queries.gallery_index[record.photo_id] for record in queries.sketches], device=device)
     ranks = []
-    for share in tqdm(shares, desc=name, unit="moment", leave=False):
+    for share in progress(shares, name, unit="moment"):
         records = [replace(record, sketch=record.sketch.drawn(float(share))) for record in queries.sketches]
         moment = SketchDataset(records, gallery.photos, queries.rendering)
         distances = system.match_all(_encode(system, moment, data.eval_batch_size), photos)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
+
+from fgsbir.progress import progress
 
 
 class VectorEncoding(NamedTuple):
@@ -132,7 +133,7 @@ def paired_distances(
     sketches: NodeEncoding,
     photos: NodeEncoding,
     chunk: int,
-    progress: bool = False,
+    shown: bool = False,
 ) -> Tensor:
     """Distance of every sketch to every photo, `(Q, G)` float32, for a system that matches pairs.
 
@@ -143,7 +144,7 @@ def paired_distances(
         sketches: Q encodings.
         photos: G encodings.
         chunk: pairs at a time, P; see `pairs_in_memory`.
-        progress: show a bar.
+        shown: whether to show how far it is.
     """
     queries, gallery = len(sketches.counts), len(photos.counts)
     base = int(photos.counts.max()) + 1
@@ -151,7 +152,7 @@ def paired_distances(
     order = work.argsort(descending=True, stable=True)
     starts = range(0, queries * gallery, chunk)
     parts = []
-    for start in tqdm(starts, desc="Matching", unit="chunk", disable=not progress or len(starts) < 20, leave=False):
+    for start in progress(starts, "Matching", unit="chunk") if shown else starts:
         pairs = order[start : start + chunk]
         parts.append(match(select(sketches, pairs // gallery), select(photos, pairs % gallery)).float())
     flat = torch.cat(parts)

@@ -86,10 +86,6 @@ class RunRecorder(Callback):
         writer.writerows(rows)
         with atomic_write(self.run.metrics) as file:
             file.write(text.getvalue().encode())
-        if trainer.progress_bar_callback is None:
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-            of = f" of {trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
-            print(f"epoch {trainer.current_epoch + 1}{of}: {shown}", flush=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock, and forgets the memory that a training took before."""

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +32,7 @@ from fgsbir.runs.environment import is_first_process
 from fgsbir.runs.experiments import Config
 from fgsbir.runs.loading import load_backbone
 from fgsbir.runs.recorder import RunRecorder
+from fgsbir.runs.terminal import EpochLines, metric_table
 from fgsbir.runs.wandb_logger import WandbOptions, close_run, log_test, open_run
 from fgsbir.systems.base import System
 from fgsbir.systems.checkpoint import read_checkpoint
@@ -168,7 +169,7 @@ class _Session:
         last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **checkpoints)
         recorder = RunRecorder(resolved)
         trainer = self.cli.instantiate_trainer(
-            callbacks=[*(self.settings.trainer.callbacks or []), recorder, best, last],
+            callbacks=[*(self.settings.trainer.callbacks or []), recorder, EpochLines(), best, last],
             logger=_loggers(self.settings.trainer.logger, self.folder.path),
             default_root_dir=str(self.folder.path),
         )
@@ -183,6 +184,11 @@ class _Session:
     def learns(self) -> bool:
         """Whether the system has anything to train."""
         return any(p.requires_grad for p in self.system.parameters())
+
+    def report(self, metrics: Sequence[Mapping[str, float]]) -> None:
+        """Prints the metrics of an evaluation, given for each of its two loaders, which are evaluated as one."""
+        if self.trainer.is_global_zero:
+            print(metric_table(metrics[0]), flush=True)
 
     def open_wandb(self) -> Run | None:
         """The W&B run of this folder, in the one process that logs; None where W&B is not wanted."""
@@ -291,12 +297,12 @@ def _evaluate(resolved: ResolvedRun, stage: Literal["validate", "test"], ckpt_pa
         checkpoint = ckpt_path or (best if best.exists() else None)
         if checkpoint == best and not best.is_dir():
             read_checkpoint(best)
-        path = checkpoint and str(checkpoint)
+        given: dict[str, Any] = {"ckpt_path": checkpoint and str(checkpoint), "weights_only": True, "verbose": False}
         if stage == "validate":
-            session.trainer.validate(session.system, session.data, ckpt_path=path, weights_only=True)
+            session.report(session.trainer.validate(session.system, session.data, **given))
             return
         wandb_run = session.open_wandb()
-        session.trainer.test(session.system, session.data, ckpt_path=path, weights_only=True)
+        session.report(session.trainer.test(session.system, session.data, **given))
         if wandb_run is not None:
             log_test(wandb_run, folder)
 

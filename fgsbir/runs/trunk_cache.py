@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-from tqdm import tqdm
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.dataset import PhotoDataset, SketchDataset
@@ -22,6 +21,7 @@ from fgsbir.data.features import ImageFeatures, SplitFeatures, is_whole, write_f
 from fgsbir.errors import InputError
 from fgsbir.files import cache_root, require_writable
 from fgsbir.models.backbone import Backbone, state_digest
+from fgsbir.progress import progress
 from fgsbir.sketch.strokes import VectorSketch
 
 BATCH = 32
@@ -121,12 +121,7 @@ class TrunkCache(Callback):
         """Writes the features of all images, if `path` does not hold them; one process a machine does it."""
         if trainer.local_rank == 0 and not is_whole(path):
             require_writable(path.parent)
-            starts = tqdm(
-                range(0, len(items), BATCH),
-                desc=f"Features of {path.stem}",
-                leave=False,
-                disable=trainer.progress_bar_callback is None,
-            )
+            starts = progress(range(0, len(items), BATCH), f"Features of {path.stem}", unit="batch")
             write_features(path, _batches(backbone.to(trainer.strategy.root_device), items, mirror, starts), len(items))
         trainer.strategy.barrier("trunk_cache")
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from fgsbir.data.records import SPLITS, PhotoRecord
 from fgsbir.data.sample import stacked
 from fgsbir.errors import InputError
+from fgsbir.progress import progress, say
 from fgsbir.search.distil import read_head
 from fgsbir.search.index import IndexWriter, Precision
 from fgsbir.search.model import LoadedModel, PhotoReader
@@ -59,41 +58,40 @@ def add_photos(
     """
     new, unchanged, broken = 0, 0, []
     head = read_head(writer.folder, writer.manifest.fields)
-    with tqdm(records, "Encoding", unit="photo", disable=None) as bar:
 
-        def warn(error: InputError) -> None:
-            broken.append(error)
-            bar.write(f"left out: {error}")
+    def warn(error: InputError) -> None:
+        broken.append(error)
+        say(f"left out: {error}")
 
-        def changed() -> Iterator[tuple[PhotoRecord, str]]:
-            nonlocal unchanged
-            for record in bar:
-                try:
-                    digest = record.digest()
-                except InputError as error:
-                    warn(error)
-                    continue
-                stored = writer.photos.get(record.id)
-                if stored is not None and stored.digest == digest:
-                    unchanged += 1
-                else:
-                    yield record, digest
+    def changed() -> Iterator[tuple[PhotoRecord, str]]:
+        nonlocal unchanged
+        for record in progress(records, "Encoding", unit="photo"):
+            try:
+                digest = record.digest()
+            except InputError as error:
+                warn(error)
+                continue
+            stored = writer.photos.get(record.id)
+            if stored is not None and stored.digest == digest:
+                unchanged += 1
+            else:
+                yield record, digest
 
-        pending = changed()
-        while batch := list(islice(pending, BATCH)):
-            usable = []
-            for result in reader.read(batch):
-                if isinstance(result, InputError):
-                    warn(result)
-                else:
-                    usable.append(result)
-            if usable:
-                photos, samples = zip(*usable, strict=True)
-                fields = model.encode_photos(stacked(samples), precision)
-                if head is not None:
-                    fields[head.name] = head.photos(fields["nodes"], fields["counts"])
-                if writer.manifest.rows:
-                    fields = {k: rows.astype(writer.manifest.fields[k].dtype) for k, rows in fields.items()}
-                writer.add(photos, fields)
-                new += len(photos)
+    pending = changed()
+    while batch := list(islice(pending, BATCH)):
+        usable = []
+        for result in reader.read(batch):
+            if isinstance(result, InputError):
+                warn(result)
+            else:
+                usable.append(result)
+        if usable:
+            photos, samples = zip(*usable, strict=True)
+            fields = model.encode_photos(stacked(samples), precision)
+            if head is not None:
+                fields[head.name] = head.photos(fields["nodes"], fields["counts"])
+            if writer.manifest.rows:
+                fields = {k: rows.astype(writer.manifest.fields[k].dtype) for k, rows in fields.items()}
+            writer.add(photos, fields)
+            new += len(photos)
     return Added(new, unchanged, broken)

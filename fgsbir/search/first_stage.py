@@ -17,6 +17,8 @@ from fgsbir.search.index import DISTILLED, LISTS, PhotoIndex, spread
 from fgsbir.sketch.strokes import IntArray
 
 BACKEND_HELP = "first stage: faiss, qdrant (in a folder of the index), or the URL of a Qdrant server; default: faiss"
+DEPTH = 100
+"""Default number of candidates of the first stage."""
 INSTALL = "install it: pip install 'fgsbir[search]'"
 
 FLAT_LIMIT = 50_000

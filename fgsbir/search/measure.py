@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from fgsbir.errors import InputError
+from fgsbir.progress import progress
 from fgsbir.search.index import Recall, spread
 from fgsbir.search.model import LoadedModel
 from fgsbir.search.searcher import Searcher
@@ -45,7 +45,7 @@ def measure_recall(searcher: Searcher, sketches: Sequence[VectorSketch], backend
     rows = searcher.index.rows()
     queries = sketches[: max(1, MAX_PAIRS // len(rows))]
     ranks = []
-    for sketch in tqdm(queries, "Measuring", unit="query", disable=None):
+    for sketch in progress(queries, "Measuring", unit="query"):
         encoded = searcher.encode(sketch)
         ranks.append(ranks_in(exhaustive_top(searcher, encoded), searcher.nearest(encoded, len(rows))))
     depths, shares = recall_curve(np.concatenate(ranks), len(rows))

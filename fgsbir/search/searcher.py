@@ -19,15 +19,13 @@ from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.retrieval.distances import Hit
 from fgsbir.search.distil import read_head
-from fgsbir.search.first_stage import FirstStage, open_first_stage
+from fgsbir.search.first_stage import DEPTH, FirstStage, open_first_stage
 from fgsbir.search.index import PhotoIndex
 from fgsbir.search.model import LoadedModel, sketch_batch
 from fgsbir.sketch.strokes import IntArray, VectorSketch
 from fgsbir.systems.explanation import Explainable, Explanation
 from fgsbir.systems.node_system import TreeSystem
 
-DEPTH = 100
-"""Default number of candidates of the first stage."""
 EXHAUSTIVE_LIMIT = 5000
 """Most photos that are searched without a first stage."""
 

@@ -17,6 +17,7 @@ from fgsbir.sketch.strokes import VectorSketch
 Points = npt.NDArray[np.float64]
 End: TypeAlias = "tuple[_Edge, int]"  # 0 is its first point, 1 its last
 
+ALGORITHM = 1  # raise it when the same image gives other strokes than before
 SMALLEST = 16  # pixels; a smaller image holds no drawing
 _WORKING = 512  # pixels of the longer side while tracing
 _FAINTEST = 24.0  # grey levels between paper and the faintest line

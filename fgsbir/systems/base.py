@@ -19,7 +19,6 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
-from tqdm import tqdm
 
 from fgsbir.data.datamodule import SketchPhotoDataModule
 from fgsbir.data.reading import AnyPhotos, AnySketch, Reader, photo_records, read_sketches
@@ -30,6 +29,7 @@ from fgsbir.metrics.cost import Stopwatch
 from fgsbir.metrics.ranking import Ranking, rank_gallery
 from fgsbir.metrics.retrieval import RetrievalMetrics
 from fgsbir.models.recorded import Recorded
+from fgsbir.progress import progress
 from fgsbir.retrieval.distances import Hit, concat, nearest
 from fgsbir.retrieval.gather import GatherRows
 from fgsbir.systems.checkpoint import KEY, description, load_system, pretrained
@@ -356,11 +356,9 @@ class System(Recorded, LightningModule, ABC):
             assert sketches is not None
             names, drawn = read_sketches(sketches)
             batches = self.reader.sketches(drawn, batch_size)
-        with self._evaluating(), tqdm(total=len(names), desc="Encoding", disable=len(names) < 200, leave=False) as bar:
-            parts = []
-            for batch in batches:
-                parts.append(self.encode_batch(self._here(batch)))
-                bar.update(len(batch.position))
+        shown = progress(batches, "Encoding", len(names), "image", lambda batch: len(batch.position))
+        with self._evaluating():
+            parts = [self.encode_batch(self._here(batch)) for batch in shown]
         return Encoded(names, concat(parts), "sketches" if photos is None else "photos", self._fingerprint())
 
     def rank(self, sketch: AnySketch, photos: AnyPhotos | Encoded, top: int | None = None) -> list[Hit]:

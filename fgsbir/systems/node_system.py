@@ -161,7 +161,7 @@ class NodeSystem(SiameseSystem):
             sketches._replace(nodes=nodes[0]),
             photos._replace(nodes=nodes[1]),
             pairs_in_memory(self.match_memory, nodes[0].shape[1] + nodes[1].shape[1], nodes[0].shape[2]),
-            progress=not self.training,
+            shown=not self.training,
         )
 
     def pair_loss(self, sketches: Any, photos: Any, photo_ids: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -98,3 +101,27 @@ def test_bad_input_is_one_line(change, says, files, run, tmp_path, monkeypatch, 
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert says in line
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["predict", "search"])
+def test_a_sketch_that_cannot_be_read_is_told_before_torch_is_loaded(command, files, tmp_path):
+    (tmp_path / "broken.svg").write_text("<svg")
+    for name in ("missing.svg", "missing.png", "broken.svg"):
+        words = {
+            "predict": ["nowhere", "--sketches", str(tmp_path / name), "--photos", str(files / "photos")],
+            "search": ["nowhere", str(tmp_path / name)],
+        }[command]
+        code = f"import sys; from fgsbir.cli import main; assert main({[command, *words]}) == 2; "
+        code += "sys.exit('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0
+        (line,) = done.stderr.strip().splitlines()
+        assert name in line
+
+
+def test_all_sketches_that_cannot_be_read_are_counted(files, tmp_path, capsys):
+    for name in ("1.svg", "2.svg"):
+        (tmp_path / name).write_text("<svg")
+    words = ["predict", "nowhere", "--sketches", str(tmp_path), "--photos", str(files / "photos")]
+    assert main(words) == 2
+    assert re.search(r"--sketches: 2 faults, first: \S*1\.svg", capsys.readouterr().err)

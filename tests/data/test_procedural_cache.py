@@ -11,8 +11,8 @@ import pytest
 
 import fgsbir.data.procedural.cache as cache
 from fgsbir.data.procedural import Category, Instance, load_instances
-from fgsbir.data.procedural.generate import FEW, generate, make_instance
-from fgsbir.data.procedural.processes import make_in_processes
+from fgsbir.data.procedural.generate import generate, make_instance
+from fgsbir.data.processes import in_processes
 from fgsbir.errors import InputError
 from fgsbir.files import cache_root, load_arrays, save_arrays
 
@@ -60,37 +60,8 @@ def test_the_cache_gives_the_same_bytes_as_the_generator(
 
 @pytest.mark.parametrize("category", ["chairs", "shoes"])
 def test_processes_give_the_same_bytes_in_the_same_order(category: Category) -> None:
-    expected = content(plain(category, 7, 2, 5, 40))
-    for processes in (1, 3):
-        assert content(list(make_in_processes(category, 7, 2, 5, 40, processes))) == expected
-
-
-def test_many_instances_come_from_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules[generate.__module__]
-    monkeypatch.setattr(module, "usable_cores", lambda: 2)
-    made: list[tuple[object, ...]] = []
-    monkeypatch.setattr(module, "make_in_processes", lambda *args: made.append(args) or iter(plain(*args)))
-    generate("screens", FEW, 1, 0, 24)
-    assert made == []
-    assert len(generate("screens", FEW + 1, 1, 0, 24)) == FEW + 1
-    assert made == [("screens", FEW + 1, 1, 0, 24)]
-
-
-def test_a_process_that_dies_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InputError, match=r"embedded hats: a process .* gave no answer"):
-        list(make_in_processes("hats", 4, 1, 0, 24, 2))
-    assert "KeyError: 'hats'" in capfd.readouterr().err
-
-
-def test_a_stopped_generation_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    real = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
-    instances = make_in_processes("chairs", 30, 1, 0, 24, 2)
-    next(instances)
-    assert [process.poll() for process in started] == [None, None]
-    instances.close()  # type: ignore[attr-defined]
-    assert all(process.returncode is not None for process in started)
+    calls = [(category, index, 2, 5, 40) for index in range(7)]
+    assert content(list(in_processes(make_instance, calls, "chairs", 3))) == content(plain(category, 7, 2, 5, 40))
 
 
 def test_other_settings_are_other_files(generated: list[tuple[object, ...]]) -> None:
@@ -117,14 +88,15 @@ def test_another_generator_is_another_file(
 
 def test_the_generator_is_all_code_of_this_package_that_a_process_loads_and_no_torch() -> None:
     program = (
-        "import json, sys; import fgsbir.data.procedural.worker;"
+        "import json, sys; import fgsbir.data.worker, fgsbir.data.procedural.generate;"
         "print(json.dumps({n: getattr(m, '__file__', None) for n, m in list(sys.modules.items())}))"
     )
     loaded = json.loads(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout)
     assert not {"torch", "torchvision", "lightning", "timm"} & set(loaded)
     ours = {Path(file) for name, file in loaded.items() if name.startswith("fgsbir")}
     assert set(cache.GENERATOR) <= ours
-    assert {path.name for path in ours - set(cache.GENERATOR)} == {"__init__.py", "errors.py", "files.py"}
+    rest = {"__init__.py", "errors.py", "files.py", "processes.py", "progress.py", "worker.py"}  # decide nothing
+    assert {path.name for path in ours - set(cache.GENERATOR)} == rest
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "flip", "text", "settings", "lacking", "short", "misfit"])

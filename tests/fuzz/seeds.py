@@ -31,7 +31,7 @@ CHAIR = VectorSketch.from_strokes(
 SVGS = (
     "<svg viewBox='0 0 9 9'><path d='M0 0 C1 2 3 4 5 6 A1 2 30 0 1 4 5 Q3 3 8 1 Z' transform='rotate(30)'/></svg>",
     "<svg width='99' height='9'><g transform='skewX(45)'><circle cx='50' r='9'/></g><rect width='5' height='9'/></svg>",
-    "<svg viewBox='0 0 9 9'><defs><g id='a'><line x2='9'/></g></defs><use href='#a' x='3'/>"
+    "<svg viewBox='0 0 9 9'><defs><g id='a'><line x2='9' stroke='black'/></g></defs><use href='#a' x='3'/>"
     "<polyline points='1,2 3,4 5,2'/><ellipse cx='5' cy='5' rx='2' ry='1' style='fill:none;stroke:#123'/></svg>",
     "<svg xmlns='http://www.w3.org/2000/svg' width='2in' viewBox='-5 -5 20 9'><style>.l{stroke:red}</style>"
     "<symbol id='s' viewBox='0 0 1 1'><polygon points='0,0 1,0 1,1'/></symbol><use href='#s' x='2' width='3'/>"

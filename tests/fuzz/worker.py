@@ -26,7 +26,7 @@ from fgsbir.regions.box_file import BoxFile
 from fgsbir.regions.view_hierarchy import read_view_hierarchy
 from fgsbir.sketch.formats import read_qmul, read_sketch
 
-ADDRESSES = 4 * 2**30  # bytes that a file may reserve; what it may use is checked afterwards
+MOST = 4 * 2**30  # bytes, to protect the machine; what a file may take is checked afterwards
 
 
 class Outcome(NamedTuple):
@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 
 def _readers(folder: Path) -> dict[str, Callable[[Path], object]]:
     """What reads a file, by name; the file of a dataset is read beside good files in a folder."""
-    line = "<svg viewBox='0 0 9 9'><line x2='9' y2='9'/></svg>"
+    line = "<svg viewBox='0 0 9 9'><line x2='9' y2='9' stroke='black'/></svg>"
     for name in "abc":
         for part in ("photos", "sketches"):
             (folder / "pairs" / part).mkdir(parents=True, exist_ok=True)
@@ -118,8 +118,7 @@ def serve(pipe: Connection) -> None:
         readers = _readers(Path(folder))
         pipe.send("ready")
         with suppress(ValueError, OSError):  # a system without this limit
-            here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (here + ADDRESSES, here + ADDRESSES))
+            resource.setrlimit(resource.RLIMIT_DATA, (MOST, MOST))  # WebAssembly reserves more addresses than it uses
         with suppress(EOFError):
             while True:
                 reader, path = pipe.recv()

@@ -1,6 +1,7 @@
-"""RICO's semantic annotations: files written as they are published."""
+"""RICO's view hierarchies, semantic and raw: files written as they are published."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,89 @@ def test_a_screen_held_sideways_has_a_turned_frame(tmp_path: Path) -> None:
 
 def test_children_may_be_null(tmp_path: Path) -> None:
     assert len(pixels(tmp_path / "1.json", {"bounds": [0, 0, 9, 9], "children": None})) == 2
+    whole = [0, 0, 1440, 2560]
+    assert pixels(tmp_path / "1.json", node(whole, None, node([0, 0, 9, 9]), None)) == [whole, [0, 0, 9, 9]]
+
+
+def seen(bounds: Any, *children: Any, visible: bool = True, kind: str = "android.widget.FrameLayout") -> dict[str, Any]:
+    """A node with the fields of a raw hierarchy."""
+    parents = ["android.view.ViewGroup", "android.view.View", "java.lang.Object"]
+    shown = {"visibility": "visible", "visible-to-user": visible, "draw": True}
+    return {"bounds": bounds, "class": kind, "ancestors": parents, "children": list(children), **shown}
+
+
+def raw(root: Any) -> dict[str, Any]:
+    return {"activity_name": "com.app/.Main", "activity": {"root": root, "added_fragments": []}, "request_id": "7"}
+
+
+def test_a_raw_hierarchy_gives_what_the_user_sees(tmp_path: Path) -> None:
+    hidden = seen([0, 0, 700, 700], seen([10, 10, 90, 90]), visible=False)
+    root = seen([0, 0, 1440, 2392], None, hidden, seen([100, 100, 700, 400]), seen(None, visible=False))
+    expected = [[0, 0, 1440, 2560], [0, 0, 1440, 2392], [100, 100, 700, 400]]
+    assert pixels(tmp_path / "1.json", raw(root)) == expected
+    root["visible-to-user"] = False
+    assert pixels(tmp_path / "1.json", raw(root)) == expected[:1]
+
+
+@pytest.mark.parametrize("kind", ["android.support.v4.widget.DrawerLayout", "com.app.MyDrawer"])
+@pytest.mark.parametrize(
+    ("drawer", "left"),
+    [
+        ([0, 84, 1050, 2392], [[1050, 84, 1440, 2392], [1050, 500, 1440, 900]]),  # cut at its edge; or wholly behind
+        ([228, 84, 1440, 2392], [[0, 84, 228, 2392], [100, 1000, 228, 1100], [0, 500, 228, 900]]),
+        ([0, 84, 1440, 2392], []),
+    ],
+)
+def test_nothing_behind_an_open_drawer_is_seen(tmp_path: Path, drawer: Any, left: Any, kind: str) -> None:
+    content = seen([0, 84, 1440, 2392], seen([100, 1000, 300, 1100]), seen([0, 500, 1440, 900]))
+    entry = seen([drawer[0], 600, drawer[0] + 200, 700])
+    layout = seen([0, 84, 1440, 2392], content, seen(drawer, entry), kind=kind)
+    if kind == "com.app.MyDrawer":
+        layout["ancestors"] = ["androidx.drawerlayout.widget.DrawerLayout", *layout["ancestors"]]
+    screen = seen([0, 0, 1440, 2560], layout)
+    found = pixels(tmp_path / "1.json", raw(screen))
+    expected = [[0, 0, 1440, 2560], [0, 84, 1440, 2392], drawer, entry["bounds"], *left]
+    assert sorted(found) == sorted({tuple(box): box for box in expected}.values())
+    layout["children"][1]["visible-to-user"] = False  # closed
+    found = pixels(tmp_path / "1.json", raw(screen))
+    assert sorted(found) == sorted(
+        [[0, 0, 1440, 2560], [0, 84, 1440, 2392], [0, 500, 1440, 900], [100, 1000, 300, 1100]]
+    )
+
+
+def test_only_a_drawer_layout_hides_its_first_child(tmp_path: Path) -> None:
+    inner, over = seen([0, 500, 700, 900]), seen([0, 84, 1050, 2392])
+    layout = seen([0, 84, 1440, 2392], inner, over, kind="com.android.internal.widget.ResolverDrawerLayout")
+    found = pixels(tmp_path / "1.json", raw(layout))
+    assert found == [[0, 0, 1440, 2560], [0, 84, 1440, 2392], [0, 84, 1050, 2392], [0, 500, 700, 900]]
+    empty = seen([0, 84, 1440, 2392], None, kind="android.support.v4.widget.DrawerLayout")
+    assert len(pixels(tmp_path / "1.json", raw(empty))) == 2
+
+
+def nodes(root: Any) -> list[dict[str, Any]]:
+    return [root, *(inner for child in root.get("children") or [] if child for inner in nodes(child))]
+
+
+def test_no_invisible_node_of_real_screens_is_a_region() -> None:
+    folder = Path(os.environ.get("FGSBIR_DATA", "")) / "rico-raw" / "hierarchies"
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        pytest.skip("FGSBIR_DATA holds no raw RICO screens")
+    invisible, open_drawers = 0, 0
+    for path in paths:
+        everything = nodes(json.loads(path.read_text())["activity"]["root"])
+        shown = {tuple(n["bounds"]) for n in everything if n["visible-to-user"]} | {(0, 0, 1440, 2560)}
+        hidden = {tuple(n["bounds"]) for n in everything if not n["visible-to-user"]} - shown
+        regions = {tuple(box) for box in (read_view_hierarchy(path) * FRAME).round(2).tolist()}
+        assert not regions & hidden, path
+        layouts = [n for n in everything if n["class"].endswith(".DrawerLayout")]
+        if any(drawer["visible-to-user"] for layout in layouts for drawer in layout["children"][1:]):
+            open_drawers += 1
+        else:
+            assert regions == shown, path
+        invisible += sum(not n["visible-to-user"] for n in everything)
+    assert invisible > 40 * len(paths)
+    assert 0 < open_drawers < 0.15 * len(paths)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +186,13 @@ def test_children_may_be_null(tmp_path: Path) -> None:
         ("", r"1\.json: it is no JSON"),
         ("[" * 100_000, r"1\.json: it is no JSON"),
         ([], r"1\.json: root: it is no JSON object"),
-        ({"activity": {"root": node([0, 0, 9, 9])}}, r"root\.bounds: None is no \[x1, y1, x2, y2\]"),
+        (
+            {"activity": {"root": node([0, 0, 9])}},
+            r"1\.json: activity\.root\.bounds: \[0, 0, 9\] is no",
+        ),
+        ({"activity": {"root": None}}, r"activity\.root: it is no JSON object"),
+        ({"activity": None}, r"activity\.root: it is no JSON object"),
+        ({"children": []}, r"root\.bounds: None is no \[x1, y1, x2, y2\]"),
         (node([0, 0, 9]), r"root\.bounds: \[0, 0, 9\]"),
         (node("[0,0][9,9]"), r"root\.bounds: '\[0,0\]\[9,9\]'"),
         (node([0, 0, 9, "9"]), r"root\.bounds"),

@@ -1,13 +1,14 @@
-"""`DataSource`: what every dataset is to the rest of the package."""
+"""`DataSource`: what every dataset is to the rest of the package; `FileSource`: one that reads files."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fgsbir.data.records import PairedData
-from fgsbir.errors import InputError
+from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
+from fgsbir.errors import Faults, InputError
+from fgsbir.sketch.strokes import VectorSketch
 
 
 class DataSource(ABC):
@@ -26,6 +27,69 @@ class DataSource(ABC):
         Raises:
             InputError: if files are missing or broken.
         """
+
+    def inspect(self, faults: Faults) -> PairedData:
+        """As `load`, for `fgsbir data check`; a `FileSource` goes on after a fault.
+
+        Args:
+            faults: list that receives the faults.
+
+        Raises:
+            InputError: if there is nothing to go on with.
+        """
+        return self.load()
+
+
+class FileSource(DataSource):
+    """A dataset of many files: whatever is wrong with one of them is gathered."""
+
+    @abstractmethod
+    def inspect(self, faults: Faults) -> PairedData:
+        """Reads the records of all splits, without those that a fault spoils.
+
+        Args:
+            faults: list that receives a fault for each broken or missing file.
+
+        Raises:
+            InputError: if there is nothing to go on with, e.g. no folder.
+        """
+
+    def load(self) -> PairedData:
+        """Reads the records of all splits.
+
+        Raises:
+            InputError: if a file is missing or broken; with their number if there are several.
+        """
+        faults = Faults()
+        with faults.gathered():
+            data = self.inspect(faults)
+        faults.refuse(self.name)
+        return data
+
+
+def present(photos: Mapping[str, PhotoRecord], faults: Faults) -> dict[str, PhotoRecord]:
+    """The photos whose files are there; each of the others is a fault."""
+    missing = {id_ for id_, photo in photos.items() if photo.path is not None and not photo.path.is_file()}
+    faults += [InputError(photos[id_].path, "no such photo", "unpack the dataset there") for id_ in sorted(missing)]
+    return {id_: photo for id_, photo in photos.items() if id_ not in missing}
+
+
+def usable(
+    sketches: Iterable[tuple[str, str, str, VectorSketch | InputError]],
+    photos: Mapping[str, PhotoRecord],
+    faults: Faults,
+) -> tuple[SketchRecord, ...]:
+    """Records of the sketches, given as id, photo, split and drawing, that can be read and whose photo is there.
+
+    A drawing that could not be read is a fault; that a photo is missing is one already.
+    """
+    records = []
+    for id_, photo_id, split, sketch in sketches:
+        if isinstance(sketch, InputError):
+            faults.append(sketch)
+        elif photo_id in photos:
+            records.append(SketchRecord(id_, photo_id, split, sketch))
+    return tuple(records)
 
 
 def find_folder(root: Path, names: Sequence[str], contents: Sequence[str], what: str) -> Path:

@@ -8,24 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from fgsbir.data.datasets.base import DataSource, find_folder
-from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
+from fgsbir.data.datasets.base import FileSource, find_folder, present, usable
+from fgsbir.data.records import PairedData, PhotoRecord
 from fgsbir.data.splits import read_list
-from fgsbir.errors import InputError
+from fgsbir.data.traced import traced
+from fgsbir.errors import Faults, InputError
 from fgsbir.files import data_root, read_bytes
 from fgsbir.sketch.formats import read_raster
+from fgsbir.sketch.vectorise import ALGORITHM
 
 ANNOTATION = "chairs_annotation.json"
-_SILENT = 20  # no progress bar for fewer sketches
 
 
-class ChairV1(DataSource):
+class ChairV1(FileSource):
     """QMUL-Chair-V1: 200 + 97 chairs, each with one sketch drawn on paper, in the release's own split.
 
-    Sketches are images in the release; their strokes are recovered by `vectorise`. That takes a thirtieth of a second a
-    sketch, so nothing is cached. 20 of the 200 training photos are held out as `val`: a fixed list in
+    Sketches are images in the release; their strokes are recovered by `vectorise`, once, and kept in
+    `$FGSBIR_CACHE/strokes`. 20 of the 200 training photos are held out as `val`: a fixed list in
     `fgsbir/data/splits/chair_v1_val.txt`.
 
     For each sketch, people compared ten photos in pairs: which one is nearer to it? The majority counts, of three
@@ -48,11 +47,12 @@ class ChairV1(DataSource):
             raise InputError("chair_v1.max_strokes", f"{max_strokes} is out of range", "use 1 or more")
         self.root, self.max_strokes = data_root(root), max_strokes
 
-    def load(self) -> PairedData:
+    def inspect(self, faults: Faults) -> PairedData:
         """Reads the annotation, finds the photos and recovers the strokes.
 
         Raises:
-            InputError: if a file is missing or broken, or none of the `val` photos is there.
+            InputError: if the annotation is missing or broken, none of the `val` photos is there, or the cache cannot
+                be written.
         """
         folder = find_folder(self.root, ("qmul-chair-v1", "ChairV1"), (ANNOTATION,), f"'{ANNOTATION}'")
         annotation, val = _read(folder / ANNOTATION), read_list("chair_v1_val")
@@ -73,15 +73,10 @@ class ChairV1(DataSource):
                 drawn.append((id_, split, folder / part / "sketches" / sketch))
             for id_, answers in zip(ids, content["triplets"], strict=True):
                 judgements[id_] = [(ids[near], ids[far]) for near, far in _majority(answers)]
-        files = [photo.path for photo in photos.values() if photo.path] + [path for *_, path in drawn]
-        if missing := [path for path in files if not path.is_file()]:
-            problem = f"{len(missing)} of {len(files)} images are missing, first '{missing[0].relative_to(folder)}'"
-            raise InputError(folder, problem, "unpack the dataset there")
-        sketches = tuple(
-            SketchRecord(id_, id_, split, read_raster(path, self.max_strokes))
-            for id_, split, path in tqdm(drawn, "sketches", unit="sketch", disable=len(drawn) <= _SILENT)
-        )
-        return PairedData(self.name, sketches, photos, judgements=judgements)
+        photos = present(photos, faults)
+        strokes = traced([path for *_, path in drawn], read_raster, ALGORITHM, max_strokes=self.max_strokes)
+        found = ((id_, id_, split, sketch) for (id_, split, _), sketch in zip(drawn, strokes, strict=True))
+        return PairedData(self.name, usable(found, photos, faults), photos, judgements=judgements)
 
 
 def _read(path: Path) -> dict[str, dict[str, list[Any]]]:

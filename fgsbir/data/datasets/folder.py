@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fgsbir.data.datasets.base import DataSource
-from fgsbir.data.records import SPLITS, PairedData, PhotoRecord, SketchRecord
+from fgsbir.data.datasets.base import FileSource, usable
+from fgsbir.data.datasets.pairs import Row, read_pairs
+from fgsbir.data.records import SPLITS, PairedData, PhotoRecord
 from fgsbir.data.splits import unit_hash
-from fgsbir.errors import InputError
-from fgsbir.sketch.formats import SKETCH_SUFFIXES, read_sketch
-from fgsbir.sketch.strokes import VectorSketch
+from fgsbir.data.traced import read_sketch_files
+from fgsbir.errors import Faults, InputError
+from fgsbir.sketch.formats import SKETCH_SUFFIXES
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -26,7 +26,7 @@ class _Pair(NamedTuple):
     split: str | None = None
 
 
-class Folder(DataSource):
+class Folder(FileSource):
     """A user's own photos and sketches, `<path>/photos` and `<path>/sketches`; docs/how-to/data.md shows the layout.
 
     Without `pairs` a sketch belongs to the photo of its name, or of its name less a last `_<number>` or `-<number>`:
@@ -37,8 +37,8 @@ class Folder(DataSource):
     Args:
         path: folder with `photos/` (PNG, JPEG, WebP, BMP) and `sketches/` (SVG, QuickDraw, stroke-3, stroke-5, images).
         pairs: CSV with a header and the columns `sketch` (file below `sketches/`), `photo` (name of a file in
-            `photos/`) and, optionally, `split` (train, val or test; empty for one by hash). Only the sketches that it
-            lists are used.
+            `photos/`) and, optionally, `split` (train, val or test; empty for one by hash), separated by commas,
+            semicolons or tabs. Only the sketches that it lists are used.
         val_fraction: share of the photos held out for validation, in [0, 1], where the CSV does not say.
         test_fraction: share of the photos held out for testing, in [0, 1], where the CSV does not say.
 
@@ -62,31 +62,38 @@ class Folder(DataSource):
                 fix = "use shares in [0, 1] that add up to 1 at most"
                 raise InputError(f"folder.{field}", f"{value} leaves no sensible shares", fix)
 
-    def load(self) -> PairedData:
+    def inspect(self, faults: Faults) -> PairedData:
         """Reads the sketches and pairs them with the photos.
 
         Raises:
-            InputError: if a folder or the CSV cannot be used, a sketch is broken or has no photo, or a split that
-                is asked for gets no sketch.
+            InputError: if a folder is missing or empty, the CSV cannot be used, or a split that is asked for gets no
+                photo.
         """
-        photos = _photos(self.path)
-        pairs = _paired_by_csv(self.path, self.pairs, photos) if self.pairs else _paired_by_name(self.path, photos)
+        photos = _photos(self.path, faults)
+        if self.pairs:
+            pairs = _paired_by_csv(self.path, self.pairs, photos, faults)
+        else:
+            pairs = _paired_by_name(self.path, photos, faults)
+        pairs = _distinct(self.path, pairs, faults)
         given = {pair.photo_id: pair.split for pair in pairs if pair.split}
         splits = {id_: given.get(id_) or self._split_by_hash(id_) for id_ in photos}
-        read = _read_all(self.path, pairs)
-        sketches = tuple(
-            SketchRecord(_sketch_id(self.path, p.sketch), p.photo_id, p.split or splits[p.photo_id], read[p.sketch])
-            for p in pairs
+        if not given and not faults:
+            self._require_splits({splits[pair.photo_id] for pair in pairs}, len(photos))
+        drawings = read_sketch_files([pair.sketch for pair in pairs])
+        found = (
+            (_sketch_id(self.path, pair.sketch), pair.photo_id, splits[pair.photo_id], drawing)
+            for pair, drawing in zip(pairs, drawings, strict=True)
         )
-        if not given:
-            shares = {"train": 1 - self.val_fraction - self.test_fraction, "val": self.val_fraction}
-            shares["test"] = self.test_fraction
-            used = {s.split for s in sketches}
-            if empty := [split for split, share in shares.items() if share > 1e-6 and split not in used]:
-                fix = "add photos, change the fractions, or give a CSV with a split column"
-                raise InputError(self.path, f"none of the {len(photos)} photos falls into '{empty[0]}'", fix)
         records = {id_: PhotoRecord(id_, splits[id_], path) for id_, path in photos.items()}
-        return PairedData(self.path.resolve().name, sketches, records)
+        return PairedData(self.path.resolve().name, usable(found, records, faults), records)
+
+    def _require_splits(self, used: set[str], photos: int) -> None:
+        """Refuses fractions that leave a split, which they ask for, without a photo."""
+        shares = {"train": 1 - self.val_fraction - self.test_fraction, "val": self.val_fraction}
+        shares["test"] = self.test_fraction
+        if empty := [split for split, share in shares.items() if share > 1e-6 and split not in used]:
+            fix = "add photos, change the fractions, or give a CSV with a split column"
+            raise InputError(self.path, f"none of the {photos} photos falls into '{empty[0]}'", fix)
 
     def _split_by_hash(self, photo_id: str) -> str:
         position = unit_hash(photo_id)
@@ -95,81 +102,71 @@ class Folder(DataSource):
         return "val" if position < self.test_fraction + self.val_fraction else "train"
 
 
-def _photos(root: Path) -> dict[str, Path]:
+def _photos(root: Path, faults: Faults) -> dict[str, Path]:
     """Photo files by id, the name without its suffix."""
     photos: dict[str, Path] = {}
     for path in listed(root / "photos", f"put the photos ({', '.join(PHOTO_SUFFIXES)}) there"):
         if path.suffix.lower() in PHOTO_SUFFIXES:
-            if path.stem in photos:
-                problem = f"two photos have the name '{path.stem}': {photos[path.stem].name}, {path.name}"
-                raise InputError(root / "photos", problem, "rename one")
-            photos[path.stem] = path
+            other = photos.setdefault(path.stem, path)
+            if other != path:
+                problem = f"two photos have the name '{path.stem}': {other.name}, {path.name}"
+                faults.append(InputError(root / "photos", problem, "rename one"))
     if not photos:
         raise InputError(root / "photos", "it holds no photos", f"put {', '.join(PHOTO_SUFFIXES)} files there")
     return photos
 
 
-def _paired_by_name(root: Path, photos: Mapping[str, Path]) -> list[_Pair]:
+def _paired_by_name(root: Path, photos: Mapping[str, Path], faults: Faults) -> list[_Pair]:
     folder = root / "sketches"
     paths = listed(folder, f"put the sketches ({', '.join(SKETCH_SUFFIXES)}) there")
-    pairs, orphans = [], []
+    if not paths:
+        raise InputError(folder, "it holds no sketches", f"put {', '.join(SKETCH_SUFFIXES)} files there")
+    pairs = []
     for path in paths:
         names = (path.stem, re.sub(r"[_-]\d+$", "", path.stem))
         photo_id = next((name for name in names if name in photos), None)
         if photo_id is None:
-            orphans.append(path.relative_to(folder))
+            fix = "name sketches <photo>, <photo>_<n> or <photo>-<n>, or give a CSV of pairs"
+            faults.append(InputError(path, "there is no photo of its name", fix))
         else:
             pairs.append(_Pair(path, photo_id))
-    if orphans:
-        problem = f"{len(orphans)} of {len(paths)} sketches have no photo of their name, first '{orphans[0]}'"
-        fix = "name sketches <photo>, <photo>_<n> or <photo>-<n>, or give a CSV of pairs"
-        raise InputError(folder, problem, fix)
-    if not pairs:
-        raise InputError(folder, "it holds no sketches", f"put {', '.join(SKETCH_SUFFIXES)} files there")
     return pairs
 
 
-def _paired_by_csv(root: Path, path: Path, photos: Mapping[str, Path]) -> list[_Pair]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"cannot be read as CSV ({error})", "save it as UTF-8 CSV") from None
-    if not rows or not {"sketch", "photo"} <= rows[0].keys():
-        raise InputError(path, "it has no rows with the columns 'sketch' and 'photo'", "give it such a header")
+def _paired_by_csv(root: Path, path: Path, photos: Mapping[str, Path], faults: Faults) -> list[_Pair]:
     ids = {photo.name: id_ for id_, photo in photos.items()}
+    splits: dict[str, str] = {}
     pairs = []
-    for number, row in enumerate(rows, start=2):
-        where = f"{path}: line {number}"
-        sketch, split = root / "sketches" / (row["sketch"] or ""), row.get("split") or None
-        if not sketch.is_file():
-            raise InputError(where, f"there is no sketch '{row['sketch']}'", f"name a file below {root / 'sketches'}")
-        if row["photo"] not in ids:
-            raise InputError(where, f"there is no photo '{row['photo']}'", f"name a file in {root / 'photos'}")
-        if split not in (None, *SPLITS):
-            raise InputError(where, f"the split '{split}' is unknown", f"use {', '.join(SPLITS)}, or leave it empty")
-        pairs.append(_Pair(sketch, ids[row["photo"]], split))
+    for row in read_pairs(path):
+        with faults.gathered():
+            pairs.append(_pair(f"{path}: line {row.line}", root, row, ids, splits))
     return pairs
 
 
-def _read_all(root: Path, pairs: list[_Pair]) -> dict[Path, VectorSketch]:
-    """The drawings of all sketch files; complains once about all that are broken or have the same id."""
-    drawings: dict[Path, VectorSketch] = {}
-    ids: dict[str, Path] = {}
-    errors = []
-    for path in (pair.sketch for pair in pairs):
-        other = ids.setdefault(_sketch_id(root, path), path)
-        if path in drawings or other != path:
-            errors.append(f"{path}: it is there twice, as {other.name} and {path.name}")
-            continue
-        try:
-            drawings[path] = read_sketch(path)
-        except InputError as error:
-            errors.append(str(error))
-    if errors:
-        problem = f"{len(errors)} of {len(pairs)} sketches cannot be used, first: {errors[0]}"
-        raise InputError(root / "sketches", problem, "repair or remove them")
-    return drawings
+def _pair(where: str, root: Path, row: Row, ids: Mapping[str, str], splits: dict[str, str]) -> _Pair:
+    """The pair of a line of the CSV; `splits` are the splits that earlier lines gave to photos, and learns this one."""
+    sketch = root / "sketches" / row.sketch
+    if not sketch.is_file():
+        raise InputError(where, f"there is no sketch '{row.sketch}'", f"name a file below {root / 'sketches'}")
+    if row.photo not in ids:
+        raise InputError(where, f"there is no photo '{row.photo}'", f"name a file in {root / 'photos'}")
+    if row.split and row.split not in SPLITS:
+        raise InputError(where, f"the split '{row.split}' is unknown", f"use {', '.join(SPLITS)}, or leave it empty")
+    if row.split and splits.setdefault(row.photo, row.split) != row.split:
+        problem = f"'{row.photo}' is in '{row.split}' here and in '{splits[row.photo]}' in an earlier line"
+        raise InputError(where, problem, "put all sketches of a photo into one split")
+    return _Pair(sketch, ids[row.photo], row.split or None)
+
+
+def _distinct(root: Path, pairs: Iterable[_Pair], faults: Faults) -> list[_Pair]:
+    """The pairs without those whose sketch has the id of an earlier one."""
+    first: dict[str, _Pair] = {}
+    for pair in pairs:
+        other = first.setdefault(_sketch_id(root, pair.sketch), pair)
+        if other is not pair:
+            problem = f"it is there twice, as {other.sketch.name} and {pair.sketch.name}"
+            faults.append(InputError(pair.sketch, problem, "rename or remove one"))
+    return list(first.values())
 
 
 def _sketch_id(root: Path, path: Path) -> str:

@@ -6,10 +6,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
-from fgsbir.data.datasets.base import DataSource, find_folder
-from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
+from fgsbir.data.datasets.base import FileSource, find_folder, present, usable
+from fgsbir.data.records import PairedData, PhotoRecord
 from fgsbir.data.splits import lowest_tenth, read_list
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
 from fgsbir.files import data_root
 from fgsbir.sketch.formats import read_qmul
 
@@ -27,7 +27,7 @@ releases cannot be compared.
 """
 
 
-class _Release(DataSource):
+class _Release(FileSource):
     """What ChairV2 and ShoeV2 have in common: one coordinate file beside a folder of photos.
 
     Attributes:
@@ -45,17 +45,18 @@ class _Release(DataSource):
     def held_out(self, training: set[str]) -> frozenset[str]:
         """The ids of the training photos that are held out for validation, given all of them."""
 
-    def load(self) -> PairedData:
+    def inspect(self, faults: Faults) -> PairedData:
         """Reads the coordinate file and finds the photos.
 
         Raises:
-            InputError: if a file is missing or broken, or none of the photos held out for validation is there.
+            InputError: if the coordinate file is missing or broken, or none of the photos held out for validation is
+                there.
         """
         needed = (self.coordinates, "photo")
         folder = find_folder(self.root, self.folders, needed, f"'{self.coordinates}' beside a folder 'photo'")
-        sketches = read_qmul(folder / self.coordinates)
+        sketches = read_qmul(folder / self.coordinates, faults)
         val = self.held_out({_photo_id(key) for key in sketches if key.startswith("/train/")})
-        records = []
+        found = []
         photos: dict[str, PhotoRecord] = {}
         for key in sorted(sketches):
             _, split, name = key.split("/")
@@ -63,12 +64,9 @@ class _Release(DataSource):
             if split == "train" and photo in val:
                 split = "val"
             photos.setdefault(photo, PhotoRecord(photo, split, folder / "photo" / f"{photo}.png"))
-            records.append(SketchRecord(name, photo, split, sketches[key]))
-        present = {path.name for path in (folder / "photo").iterdir()}
-        if missing := sorted(photo for photo in photos if f"{photo}.png" not in present):
-            problem = f"{len(missing)} of {len(photos)} photos are missing, first '{missing[0]}.png'"
-            raise InputError(folder / "photo", problem, "unpack the photos of the dataset there")
-        return PairedData(self.name, tuple(records), photos)
+            found.append((name, photo, split, sketches[key]))
+        photos = present(photos, faults)
+        return PairedData(self.name, usable(found, photos, faults), photos)
 
 
 class ChairV2(_Release):

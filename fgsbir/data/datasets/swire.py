@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -10,15 +9,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from PIL import Image
-from tqdm import tqdm
 
-from fgsbir.data.datasets.base import DataSource, find_folder
+from fgsbir.data.datasets.base import FileSource, find_folder, present, usable
 from fgsbir.data.procedural.generate import Instance, view_hierarchy
-from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord, read_image
+from fgsbir.data.records import PairedData, PhotoRecord, read_image
 from fgsbir.data.splits import lowest_tenth, unit_hash
+from fgsbir.data.traced import traced
 from fgsbir.data.transforms import UnitAffine
-from fgsbir.errors import InputError
-from fgsbir.files import atomic_write, cache_root, data_root, load_arrays, read_bytes, require_writable, save_arrays
+from fgsbir.errors import Faults, InputError
+from fgsbir.files import atomic_write, data_root
 from fgsbir.regions.components import components
 from fgsbir.regions.view_hierarchy import FRAME
 from fgsbir.sketch.raster import rasterise
@@ -32,10 +31,9 @@ REPORTED_SIZE = "swire: the release reportedly holds 3,802 sketches of 2,201 scr
 """From memory: no published count could be found, so none is checked."""
 
 _ALGORITHM = 1  # raise it when the same scan gives other strokes than before
-_SILENT = 20  # no progress bar for fewer sketches
 
 
-class Swire(DataSource):
+class Swire(FileSource):
     """SWIRE: hand-drawn sketches of app screens from RICO, scanned.
 
     `by` says what training has not seen of the test queries:
@@ -68,30 +66,25 @@ class Swire(DataSource):
             raise InputError("swire.max_regions", f"{max_regions} is out of range", "use 1 or more")
         self.root, self.by, self.max_regions = data_root(root), by, max_regions
 
-    def load(self) -> PairedData:
+    def inspect(self, faults: Faults) -> PairedData:
         """Traces the scans, or finds their strokes in the cache, and finds the screens.
 
         Raises:
-            InputError: if a folder or a screen is missing, a name is not as described, a sketch cannot be read, no
-                sketch is left for training or for testing, or the cache cannot be written.
+            InputError: if a folder is missing, no sketch is left for training or for testing, or the cache cannot be
+                written.
         """
         needed = ("sketches", "screens")
         folder = find_folder(self.root, ("swire",), needed, "folders 'sketches' and 'screens'")
-        names = _names(folder / "sketches")
+        names = _names(folder / "sketches", faults)
         splits = _splits([(screen, designer) for screen, designer, _ in names], self.by)
         chosen = [(screen, path, split) for (screen, _, path), split in zip(names, splits, strict=True) if split]
-        drawings = _drawings([path for _, path, _ in chosen], self.max_regions)
-        sketches = tuple(
-            SketchRecord(path.stem, screen, split, drawing)
-            for (screen, path, split), drawing in zip(chosen, drawings, strict=True)
-        )
-        first = {sketch.photo_id: sketch.split for sketch in reversed(sketches)}
+        first = {screen: split for screen, _, split in reversed(chosen)}
         files = {path.stem: path for path in sorted((folder / "screens").iterdir()) if path.suffix in (".jpg", ".png")}
-        if missing := [id_ for id_ in first if id_ not in files]:
-            problem = f"{len(missing)} of {len(first)} screens are missing, first '{min(missing, key=int)}'"
-            raise InputError(folder / "screens", problem, "copy the screenshots from RICO")
-        photos = {id_: PhotoRecord(id_, first[id_], files[id_]) for id_ in sorted(first, key=int)}
-        return PairedData(self.name, sketches, photos, recurring=self.by == "designer")
+        paths = {id_: files.get(id_, folder / "screens" / f"{id_}.jpg") for id_ in sorted(first, key=int)}
+        photos = present({id_: PhotoRecord(id_, first[id_], path) for id_, path in paths.items()}, faults)
+        drawings = traced([path for _, path, _ in chosen], read_drawing, _ALGORITHM, max_regions=self.max_regions)
+        found = ((path.stem, id_, split, drawn) for (id_, path, split), drawn in zip(chosen, drawings, strict=True))
+        return PairedData(self.name, usable(found, photos, faults), photos, recurring=self.by == "designer")
 
 
 def read_drawing(path: Path, max_regions: int = 16) -> VectorSketch:
@@ -155,16 +148,17 @@ def write_swire(folder: Path, instances: Sequence[Instance], height: int = 640) 
                 Image.fromarray(raster).save(file, "JPEG", quality=95)
 
 
-def _names(folder: Path) -> list[tuple[str, int, Path]]:
+def _names(folder: Path, faults: Faults) -> list[tuple[str, int, Path]]:
     """Screen, designer and file of each sketch, by screen and designer."""
     names = []
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         match = re.fullmatch(r"(\d+)_([1-4])\.jpg", path.name)
-        if not match:
-            raise InputError(path, "its name is not <screen>_<designer 1 to 4>.jpg", "rename or remove it")
-        names.append((match[1], int(match[2]), path))
+        if match:
+            names.append((match[1], int(match[2]), path))
+        else:
+            faults.append(InputError(path, "its name is not <screen>_<designer 1 to 4>.jpg", "rename or remove it"))
     if not names:
         raise InputError(folder, "it holds no sketches", "unpack SWIRE's sketches there")
     return sorted(names, key=lambda name: (int(name[0]), name[1], name[0]))
@@ -192,20 +186,3 @@ def _splits(names: Sequence[tuple[str, int]], by: SplitBy) -> list[str | None]:
     if "train" not in splits:
         raise InputError("swire.by", f"by {by} no sketch is left for training", "add sketches of other screens")
     return splits
-
-
-def _drawings(paths: Sequence[Path], max_regions: int) -> list[VectorSketch]:
-    """The sketches in scans, from the cache or traced and kept there: tracing takes a tenth of a second each."""
-    folder = cache_root() / "swire"
-    require_writable(folder)
-    settings = f"{_ALGORITHM}/{max_regions}/".encode()
-    drawings = []
-    for path in tqdm(paths, "sketches", unit="sketch", disable=len(paths) <= _SILENT):
-        kept = folder / f"{hashlib.sha256(settings + read_bytes(path)).hexdigest()}.npz"
-        try:
-            drawing = VectorSketch(**load_arrays(kept, "points", "offsets"))
-        except ValueError:  # missing or damaged
-            drawing = read_drawing(path, max_regions)
-            save_arrays(kept, compress=False, points=drawing.points, offsets=drawing.offsets)
-        drawings.append(drawing)
-    return drawings

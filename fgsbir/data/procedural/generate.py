@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from fgsbir.data.procedural.chairs import build_chair
 from fgsbir.data.procedural.draw import draw
 from fgsbir.data.procedural.parts import Part, Scene
 from fgsbir.data.procedural.photo import take_photo
-from fgsbir.data.procedural.processes import make_in_processes
 from fgsbir.data.procedural.screens import ANDROID_CLASS, build_screen
 from fgsbir.data.procedural.shoes import build_shoe
 from fgsbir.data.procedural.visibility import Visible, look_at
+from fgsbir.data.processes import in_processes
 from fgsbir.errors import InputError
-from fgsbir.files import usable_cores
+from fgsbir.progress import progress
 from fgsbir.sketch.strokes import VectorSketch
 
 Category = Literal["chairs", "shoes", "screens"]
-FEW = 20
-"""Up to this many instances are made in this process: the others would take as long to start."""
 BUILDERS: dict[str, Callable[[np.random.Generator], Scene]] = {
     "chairs": build_chair,
     "shoes": build_shoe,
@@ -81,8 +78,9 @@ def generate(
     for name, (value, least) in limits.items():
         if value < least:
             raise InputError(name, f"{value} is too small", f"give at least {least}")
-    make = make_in_processes if count > FEW and usable_cores() > 1 else _make_here
-    return list(tqdm(make(category, count, sketches_per_photo, seed, size), category, count, unit="photo", delay=5))
+    calls = [(category, index, sketches_per_photo, seed, size) for index in range(count)]
+    made = in_processes(make_instance, calls, f"embedded {category}")
+    return list(progress(made, f"Generating {category}", count, "photo"))
 
 
 def make_instance(category: Category, index: int, sketches_per_photo: int, seed: int, size: int) -> Instance:
@@ -128,11 +126,6 @@ def visible_scene(category: Category, index: int, seed: int = 0) -> tuple[Scene,
     """The object behind an instance: what it is built of and what of it is seen, without a photo or a hand."""
     scene = BUILDERS[category](_stream(category, seed, index, 0))
     return scene, look_at(scene, _stream(category, seed, index, 1))
-
-
-def _make_here(category: Category, count: int, sketches_per_photo: int, seed: int, size: int) -> Iterator[Instance]:
-    """The instances one after another, made in this process."""
-    return (make_instance(category, index, sketches_per_photo, seed, size) for index in range(count))
 
 
 def _stream(category: str, seed: int, index: int, purpose: int) -> np.random.Generator:

@@ -37,7 +37,7 @@ __all__ = [
     "write_svg",
 ]
 
-SKETCH_SUFFIXES = (".svg", ".ndjson", ".json", ".npy", *RASTER_SUFFIXES)
+SKETCH_SUFFIXES = (".svg", ".svgz", ".ndjson", ".json", ".npy", *RASTER_SUFFIXES)
 
 
 def read_sketch(path: str | Path) -> VectorSketch:
@@ -67,7 +67,7 @@ def parse_sketch(content: bytes, suffix: str, where: object, max_pixels: int = M
             drawing, or the content does not fit.
     """
     _require_known(suffix, where)
-    if suffix == ".svg":
+    if suffix in (".svg", ".svgz"):
         return parse_svg(content, where)
     if suffix == ".npy":
         return parse_sequence(content, where)

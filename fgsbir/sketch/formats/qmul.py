@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
 from fgsbir.files import read_bytes
 from fgsbir.sketch.formats.sequence import split_strokes
 from fgsbir.sketch.strokes import VectorSketch, require_strokes
@@ -21,19 +21,33 @@ FRAME = 256  # side of the published coordinates' frame
 _KEY = re.compile(r"/(train|test)/[^/]+_[^/_]+")  # the last part is a number or, three times, a drawer's id
 
 
-def read_qmul(path: str | Path) -> dict[str, VectorSketch]:
+def read_qmul(path: str | Path, faults: Faults | None = None) -> dict[str, VectorSketch]:
     """The sketches of a QMUL coordinate file (`ShoeV2_Coordinate`, `ChairV2_Coordinate`), by their keys.
 
     The file is a pickle of `{"/train/<photo>_<n>": array (N, 3)}`: x and y in a frame of 256 x 256, and
     a pen column that is 1 on the last point of each stroke. A last stroke that is not ended is accepted.
 
+    Args:
+        path: the file.
+        faults: list that receives a fault for each entry that does not fit; these are then left out.
+
     Raises:
-        InputError: if the file is no such pickle, or an entry does not fit; the message names the key.
+        InputError: if the file is no such pickle, or `faults` is not given and an entry does not fit; the message
+            names the key.
     """
     content = load_restricted(path)
     if not isinstance(content, dict) or not content:
         raise InputError(path, "it holds no dictionary of sketches", "use the dataset's *_Coordinate file")
-    return {key: _sketch(f"{path} [{key!r}]", key, value) for key, value in content.items()}
+    found = Faults()
+    sketches = {}
+    for key, value in content.items():
+        with found.gathered():
+            sketches[key] = _sketch(f"{path} [{key!r}]", key, value)
+    if faults is None:
+        found.refuse(path)
+    else:
+        faults += found
+    return sketches
 
 
 def _sketch(where: str, key: object, value: object) -> VectorSketch:

@@ -14,7 +14,7 @@ from fgsbir.data.dataset import Rendering
 from fgsbir.data.datasets import ChairV1
 from fgsbir.data.datasets.chair_v1 import ANNOTATION
 from fgsbir.data.splits import read_list, unit_hash
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
 from fgsbir.losses import JudgedTripletLoss
 from fgsbir.models.backbone import Backbone
 from fgsbir.sketch.formats import read_raster
@@ -86,8 +86,16 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
         ChairV1(folder).load()
     (folder / "train" / "sketches" / "2.png").unlink()
     (folder / "test" / "images" / "202.jpg").unlink()
-    with pytest.raises(InputError, match=r"2 of 14 images are missing, first 'test/images/202\.jpg'"):
+    with pytest.raises(InputError, match=r"chair_v1: 3 faults, first: .*test/images/202\.jpg: no such photo"):
         ChairV1(folder).load()
+    faults = Faults()
+    data = ChairV1(folder).inspect(faults)
+    assert [str(fault).split(": ")[0].rpartition(f"{folder}/")[2] for fault in faults] == [
+        "test/images/202.jpg",
+        "train/sketches/2.png",
+        "train/sketches/4.png",
+    ]
+    assert [sketch.id for sketch in data.sketches] == ["1", VAL[0], "201", "203"]
     (folder / ANNOTATION).write_text("{")
     with pytest.raises(InputError, match=rf"{ANNOTATION}: not the annotation"):
         ChairV1(folder).load()
@@ -143,7 +151,7 @@ def test_real_chair_v1(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(drawn) == 20
     assert all(2 <= len(sketch) <= 16 for sketch in drawn)
     monkeypatch.setattr(
-        fgsbir.data.datasets.chair_v1, "read_raster", lambda path, max_strokes: drawn[0]
+        fgsbir.data.datasets.chair_v1, "traced", lambda paths, *_, **__: [drawn[0]] * len(paths)
     )  # all take ten seconds
     data = ChairV1(root).load()
     assert [len(data.split_sketches(split)) for split in ("train", "val", "test")] == [180, 20, 97]

@@ -10,7 +10,9 @@ from PIL import Image
 
 from fgsbir.data.datasets import Folder
 from fgsbir.data.records import PairedData
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
+
+GOOD = np.array([[5, 5, 0], [5, 5, 1]])
 
 
 def split_of(data: PairedData) -> dict[str, str]:
@@ -82,7 +84,7 @@ def test_folder_reads_all_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stray", ["bed_1.npy", "sofas.npy", "sofa_red.npy", "sofa_1_2.npy", "so.npy"])
 def test_a_sketch_without_photo_is_named_and_counted(tmp_path: Path, stray: str) -> None:
     root = write_folder(tmp_path, ["sofa.jpg"], ["sofa_1.npy", stray, "zzz.npy"])
-    with pytest.raises(InputError, match=rf"2 of 3 sketches have no photo of their name, first '{stray}'"):
+    with pytest.raises(InputError, match=rf"folder: 2 faults, first: .*{stray}: there is no photo of its name"):
         load_train(root)
 
 
@@ -91,7 +93,7 @@ def test_broken_sketches_are_counted(tmp_path: Path) -> None:
     good = np.array([[1, 0, 1]])
     root = write_folder(tmp_path, ["a.png"], {"a_1.npy": good, "a_2.npy": bad, "a_3.npy": good})
     Image.new("L", (5, 5)).save(root / "sketches" / "a_4.png")
-    with pytest.raises(InputError, match=r"2 of 4 sketches cannot be used, first: .*a_2\.npy"):
+    with pytest.raises(InputError, match=r"folder: 2 faults, first: .*a_2\.npy"):
         load_train(root)
 
 
@@ -173,8 +175,11 @@ def test_csv_without_splits_uses_the_hash(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ("sketch;photo\nx.npy;a.png\n", "columns 'sketch' and 'photo'"),
-        ("sketch,photo\n", "no rows"),
+        ("sketch|photo\nx.npy|a.png\n", r"first line, 'sketch\|photo', does not name the columns 'sketch' and 'photo'"),
+        ("x.npy,a.png\n", "does not name the columns"),
+        ("", "does not name the columns"),
+        ("sketch,photo\n", "no lines below its header"),
+        ("sketch,photo\n,\n", "no lines below its header"),
         ("sketch,photo\nx.npy,a.png\nq.npy,a.png\n", "line 3: there is no sketch 'q.npy'"),
         ("sketch,photo\nx.npy,b.png\n", "line 2: there is no photo 'b.png'"),
         ("sketch,photo\nx.npy\n", "line 2: there is no photo"),
@@ -188,6 +193,68 @@ def test_a_wrong_csv_is_explained(tmp_path: Path, rows: str, problem: str) -> No
     root = write_folder(tmp_path, ["a.png"], ["x.npy", "y.npy"], rows)
     with pytest.raises(InputError, match=problem):
         Folder(root, root / "pairs.csv").load()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Sketch,PHOTO,Split\nx.npy,a.png,Train\ny.npy,b.png,TEST\n",
+        b"sketch;photo;split\r\nx.npy;a.png;train\r\ny.npy;b.png;test\r\n",
+        b"photo\tsplit\tsketch\na.png\ttrain\tx.npy\nb.png\ttest\ty.npy\n",
+        "\ufeffsketch,photo,split\nx.npy,a.png,train\ny.npy,b.png,test\n".encode(),
+        "sketch\tphoto\tsplit\r\nx.npy\ta.png\ttrain\r\ny.npy\tb.png\ttest\r\n".encode("utf-16"),
+        b" sketch , photo , split \n x.npy , a.png , train \ny.npy,  b.png,test\n",
+        b'\n"sketch";"photo";"split";"made by"\n"x.npy"; "a.png";train;"Ann; Bob"\n;;;\ny.npy;b.png;test\n\n',
+    ],
+    ids=["case", "semicolon", "tab", "mark", "utf-16", "spaces", "quotes"],
+)
+def test_a_csv_is_read_as_people_and_spreadsheets_write_it(tmp_path: Path, content: bytes) -> None:
+    root = write_folder(tmp_path, ["a.png", "b.png"], ["x.npy", "y.npy"])
+    (root / "pairs.csv").write_bytes(content)
+    data = Folder(root, root / "pairs.csv").load()
+    assert [(s.id, s.photo_id, s.split) for s in data.sketches] == [("x", "a", "train"), ("y", "b", "test")]
+
+
+def test_names_with_a_delimiter_or_of_another_alphabet_are_kept(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, ["köşe; 2.png"], ["x, y.npy"], 'sketch;photo\nx, y.npy;"köşe; 2.png"\n')
+    (sketch,) = Folder(root, root / "pairs.csv", 0, 0).load().sketches
+    assert (sketch.id, sketch.photo_id) == ("x, y", "köşe; 2")
+
+
+def test_a_csv_of_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, ["köşe.png"], ["x.npy"])
+    (root / "pairs.csv").write_bytes("sketch;photo\nx.npy;köşe.png\n".encode("cp1254"))
+    with pytest.raises(InputError, match=r"pairs\.csv: it is neither UTF-8 nor UTF-16; save it as 'CSV UTF-8'"):
+        Folder(root, root / "pairs.csv").load()
+
+
+def test_every_fault_of_a_folder_is_found(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, ["a.png", "a.jpg", "b.png"], {"a_1.npy": np.array([[np.nan, 0, 1]]), "b_1.npy": GOOD})
+    np.save(root / "sketches" / "c.npy", GOOD)
+    (root / "sketches" / "b_1.svg").write_text("<svg")
+    (root / "sketches" / "b_2.svg").write_text("<svg")
+    faults = Faults()
+    data = Folder(root).inspect(faults)
+    assert [sketch.id for sketch in data.sketches] == ["b_1"]
+    texts = sorted(str(fault).replace(f"{root}/", "") for fault in faults)
+    starts = ["photos: two photos", "sketches/a_1.npy: ", "sketches/b_1.svg: it is there twice", "sketches/b_2.svg: "]
+    starts.append("sketches/c.npy: there is no photo")
+    assert len(texts) == len(starts)
+    assert all(text.startswith(start) for text, start in zip(texts, starts, strict=True))
+
+
+def test_every_fault_of_a_csv_is_found(tmp_path: Path) -> None:
+    rows = "sketch,photo,split\nx.npy,a.png,train\nq.npy,a.png,\ny.npy,b.png,\ny.npy,a.png,test\nz.npy,a.png,nope\n"
+    root = write_folder(tmp_path, ["a.png"], ["x.npy", "y.npy", "z.npy"], rows)
+    faults = Faults()
+    data = Folder(root, root / "pairs.csv").inspect(faults)
+    assert [str(fault).partition("line ")[2].partition(";")[0] for fault in faults] == [
+        "3: there is no sketch 'q.npy'",
+        "4: there is no photo 'b.png'",
+        "5: 'a.png' is in 'test' here and in 'train' in an earlier line",
+        "6: the split 'nope' is unknown",
+    ]
+    assert [sketch.id for sketch in data.sketches] == ["x"]
 
 
 def test_a_missing_csv_is_explained(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from fgsbir.data.datasets import ChairV2, ShoeV2
 from fgsbir.data.datasets.qmul import EXPECTED_COUNTS
 from fgsbir.data.records import PairedData
 from fgsbir.data.splits import lowest_tenth, read_list
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
 
 VAL = sorted(read_list("chair_v2_val"))
 DRAWING = np.array([[64, 32, 0], [128, 32, 1], [0, 256, 0], [64, 192, 1]], dtype=np.float64)
@@ -96,8 +96,25 @@ def test_missing_files_are_explained(tmp_path: Path) -> None:
     folder = write_qmul(tmp_path, "ChairV2", CHAIR_KEYS)
     (folder / "photo" / "b_chair_v1.png").unlink()
     (folder / "photo" / "a-chair_v1_Red.png").unlink()
-    with pytest.raises(InputError, match=r"2 of 4 photos are missing, first 'a-chair_v1_Red\.png'"):
+    with pytest.raises(InputError, match=r"chair_v2: 2 faults, first: .*a-chair_v1_Red\.png: no such photo"):
         ChairV2(folder).load()
+
+
+def test_every_fault_is_found(tmp_path: Path) -> None:
+    folder = write_qmul(tmp_path, "ChairV2", CHAIR_KEYS)
+    (folder / "photo" / "b_chair_v1.png").unlink()
+    path = folder / "ChairV2_Coordinate"
+    content = pickle.loads(path.read_bytes())
+    whole = len(content)
+    content["/train/broken_1"] = np.array([[np.nan, 0, 1]])
+    content["odd"] = np.array([[0, 0, 1]])
+    path.write_bytes(pickle.dumps(content))
+    faults = Faults()
+    data = ChairV2(folder).inspect(faults)
+    assert ["['/train/broken_1']: a value" in str(faults[0]), "['odd']: the key" in str(faults[1])] == [True, True]
+    assert "b_chair_v1.png: no such photo" in str(faults[2])
+    assert len(faults) == 3
+    assert len(data.sketches) == whole - sum("/b_chair_v1_" in key for key in content)
 
 
 def test_a_broken_photo_does_not_stop_the_reader(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from fgsbir.data.procedural import generate
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
 from fgsbir.data.splits import unit_hash
 from fgsbir.data.transforms import Augmentation, UnitAffine
-from fgsbir.errors import InputError
+from fgsbir.errors import Faults, InputError
 from fgsbir.regions.view_hierarchy import ViewHierarchy
 from fgsbir.sketch.detail import detail
 from fgsbir.sketch.raster import rasterise
@@ -147,7 +147,7 @@ NAMES += [f"{screen}_4" for screen in SCREENS[:3]]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """One drawing stands for all."""
     drawing = VectorSketch.from_strokes([[[0, 0], [1, 1]]])
-    monkeypatch.setattr(fgsbir.data.datasets.swire, "read_drawing", lambda path, max_regions: drawing)
+    monkeypatch.setattr(fgsbir.data.datasets.swire, "traced", lambda paths, *_, **__: [drawing] * len(paths))
 
 
 def empty(root: Path, names: Sequence[str] = NAMES) -> Path:
@@ -211,7 +211,7 @@ def test_a_photo_may_be_in_two_splits_only_where_it_is_said() -> None:
 @pytest.mark.parametrize(
     ("names", "by", "problem"),
     [
-        (["1_1", "x_1"], "screen", r"x_1\.jpg: its name is not <screen>_<designer"),
+        (["1_1", "x_1"], "screen", r"2 faults, first: .*x_1\.jpg: its name is not <screen>_<designer"),
         (["1_1", "2_5"], "screen", r"2_5\.jpg: its name is not"),
         (["1_1", "2_1"], "designer", "designer 4 drew none"),
         (["1_1", "2_1"], "both", "designer 4 drew none"),
@@ -231,7 +231,7 @@ def test_missing_files_are_explained(tmp_path: Path) -> None:
     root = empty(tmp_path, [f"{n}_1" for n in range(9)])
     for screen in ("3", "7"):
         (root / "screens" / f"{screen}.jpg").unlink()
-    with pytest.raises(InputError, match=r"2 of 9 screens are missing, first '3'"):
+    with pytest.raises(InputError, match=r"swire: 2 faults, first: .*screens/3\.jpg: no such photo"):
         Swire(root).load()
     with pytest.raises(InputError, match="max_regions"):
         Swire(root, max_regions=0).load()
@@ -242,6 +242,20 @@ def test_missing_files_are_explained(tmp_path: Path) -> None:
     (root / "sketches").rmdir()
     with pytest.raises(InputError, match="no folders 'sketches' and 'screens'"):
         Swire(root).load()
+
+
+def test_every_fault_is_found(tmp_path: Path) -> None:
+    root = write(tmp_path, [f"{n}_1" for n in range(9)])
+    (root / "sketches" / "x_1.jpg").touch()
+    (root / "sketches" / "4_1.jpg").write_bytes(b"no image")
+    (root / "screens" / "7.jpg").unlink()
+    faults = Faults()
+    data = Swire(root).inspect(faults)
+    found = [str(fault).partition(": ")[0].removeprefix(f"{root}/") for fault in faults]
+    assert found == ["sketches/x_1.jpg", "screens/7.jpg", "sketches/4_1.jpg"]
+    assert [sketch.id for sketch in data.sketches] == [f"{n}_1" for n in (0, 1, 2, 3, 5, 6, 8)]
+    whole = split_of(Swire(write(tmp_path / "whole", [f"{n}_1" for n in range(9)])).load())
+    assert split_of(data).items() <= whole.items()  # faults move nothing to another split
 
 
 def test_scans_that_are_no_drawings_are_explained(tmp_path: Path) -> None:
@@ -285,7 +299,7 @@ def test_drawings_are_traced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert load(1) == [("1_1", 1), ("2_1", 1), ("3_1", 1)]  # another setting
     scan(root / "sketches" / "2_1.jpg")
     assert load() == [("2_1", 16)]  # another content
-    for kept in (tmp_path / "cache" / "swire").iterdir():
+    for kept in (tmp_path / "cache" / "strokes").glob("*.npz"):
         kept.write_bytes(kept.read_bytes()[:100])
     assert len(load()) == 3  # damaged
 

@@ -12,6 +12,7 @@ RECIPE ?= modern
 SEEDS ?=
 LAUNCHER ?= local
 SWEEP_ARGS ?=
+FUZZ_ARGS ?=
 # The index that is served and, with it, what the page is tested on; by default it is made from generated chairs.
 INDEX ?= indexes/embedded
 export WANDB_MODE ?= disabled
@@ -72,12 +73,13 @@ test-lowest: ## run those with the lowest releases that pyproject.toml allows, i
 test-slurm: install ## run a sweep on a Slurm of one host, which it installs (Debian, as root)
 	tests/slurm/run.sh
 
-test-e2e: install $(INDEX) ## draw test sketches on the page in Chromium, which it installs (Debian, as root)
+test-e2e: install $(INDEX) ## draw on the page in Chromium, which it installs (Debian, as root): the canvas, and test sketches
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[e2e]'
 	FGSBIR_E2E_INDEX=$(INDEX) $(BIN)/pytest -s tests/e2e
 
-fuzz: install ## send a server 5,000 requests that nobody should
+fuzz: install ## read 10,000 damaged files of all formats (FUZZ_ARGS="--seed 1 --only svg"), send a server 5,000 bad requests
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_ARGS)
 	$(BIN)/python tests/serve/fuzz.py
 
 load: install $(INDEX) ## fifty clients draw for a minute

@@ -133,14 +133,15 @@ def list_recall(
         exact = [np.concatenate([e, squares - 2 * block @ q]) for e, q in zip(exact, queries, strict=True)]
     best = [set(e.argpartition(depth)[:depth].tolist()) for e in exact]
     out: dict[int, Any] = {}
+    usual = first.probes
     for count in probes:
-        first._index.nprobe = count
+        first.probes = count
         began = time.perf_counter()
         found = [set(first.nearest(query, depth).tolist()) for query in queries]
         took = (time.perf_counter() - began) / len(queries)
         share = float(np.mean([len(a & b) / depth for a, b in zip(best, found, strict=True)]))
         out[count] = {"recall": round(share, 4), "ms": round(1e3 * took, 2)}
-    first._index.nprobe = first.probes
+    first.probes = usual
     return out
 
 

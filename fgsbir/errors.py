@@ -22,7 +22,9 @@ class InputError(Exception):
 
     def __init__(self, where: object, problem: str = "", fix: str = "") -> None:
         text = f"{where}: {problem}; {fix}" if problem else str(where).rpartition("InputError: ")[2]
-        super().__init__(" ".join(text.split()))
+        line = " ".join(text.split())
+        # What a damaged file holds may be quoted, and must neither break the line nor steer a terminal.
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 class Faults(list[InputError]):

@@ -26,6 +26,11 @@ def test_it_survives_pickling():
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "a: b; c"
 
 
+def test_what_cannot_be_printed_is_escaped():
+    error = InputError("a\x1b[2Jb", "the key 'x\x00\ud800' is unknown", "use\u2028café")
+    assert str(error) == r"a\x1b[2Jb: the key 'x\x00\ud800' is unknown; use café"
+
+
 def test_one_fault_speaks_for_itself_and_several_are_counted():
     faults = Faults()
     faults.refuse("mine")

@@ -58,7 +58,7 @@ class BoxFile(RegionSource):
         where, fix = f"{self.path} ['{photo_id}.png']", "repair the entry"
         try:
             boxes = np.asarray(entry, dtype=np.float64)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise InputError(where, "the entry is no list of boxes", fix) from None
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes) or not np.isfinite(boxes).all():
             raise InputError(where, f"the entry is no list of boxes, its shape is {boxes.shape}", fix)

@@ -36,6 +36,7 @@ from fgsbir.runs.terminal import EpochLines, metric_table
 from fgsbir.runs.wandb_logger import WandbOptions, close_run, log_test, open_run
 from fgsbir.systems.base import System
 from fgsbir.systems.checkpoint import read_checkpoint
+from fgsbir.systems.precision import has_bfloat16, tell_once
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -173,6 +174,10 @@ class _Session:
             default_root_dir=str(self.folder.path),
         )
         assert trainer is not None
+        if trainer.precision == "bf16-mixed" and not has_bfloat16(trainer.strategy.root_device):
+            tell_once(
+                "trainer.precision: no bfloat16 instructions on this processor; 32-true is faster than bf16-mixed"
+            )
         self.trainer = trainer
 
     @property

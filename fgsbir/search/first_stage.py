@@ -24,7 +24,7 @@ INSTALL = "install it: pip install 'fgsbir[search]'"
 FLAT_LIMIT = 50_000
 """Most photos that are searched exactly; larger indexes are searched by inverted lists."""
 PROBES = 16
-"""Inverted lists searched for a query."""
+"""Inverted lists searched for a query; more where these hold fewer photos than are asked for."""
 _BLOCK = 8192  # vectors added at a time
 
 
@@ -44,7 +44,7 @@ class FirstStage(ABC):
 
     @abstractmethod
     def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
-        """The rows of the at most `count` vectors nearest to `vector` `(D,)`, nearest first."""
+        """The rows of the `count` vectors nearest to `vector` `(D,)`, nearest first; of all, if there are fewer."""
 
 
 def open_first_stage(index: PhotoIndex, backend: str) -> FirstStage:
@@ -97,7 +97,6 @@ class Faiss(FirstStage):
             found = self.faiss.IndexIDMap2(self.faiss.IndexFlatL2(vectors.shape[1]))
         else:
             found = self._stored(vectors.shape[1], len(rows)) or self._trained(vectors, rows)
-            found.nprobe = self.probes
             held = _held(self.faiss, found)
             if len(gone := np.setdiff1d(held, rows)):
                 found.remove_ids(gone)
@@ -134,10 +133,23 @@ class Faiss(FirstStage):
             self.path.unlink(missing_ok=True)
 
     def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
-        """See `FirstStage.nearest`."""
-        _, rows = self._index.search(np.ascontiguousarray(vector[None]), min(count, self._index.ntotal))
-        found: IntArray = rows[0][rows[0] >= 0]
-        return found
+        """See `FirstStage.nearest`.
+
+        Inverted lists hold few photos where others hold many that are nearly equal, so ever more lists are searched
+        until `count` photos are found. Those of later lists come last: the answer to a smaller `count` is the start of
+        the answer to a larger one, and one measurement of recall is true of all.
+        """
+        query, count = np.ascontiguousarray(vector[None]), min(count, self._index.ntotal)
+        if not isinstance(self._index, self.faiss.IndexIVF):
+            return np.asarray(self._index.search(query, count)[1][0])
+        found, probes = np.empty(0, np.int64), self.probes
+        while True:
+            params = self.faiss.SearchParametersIVF(nprobe=probes)
+            rows = self._index.search(query, count, params=params)[1][0]
+            found = np.append(found, rows[(rows >= 0) & ~np.isin(rows, found)])[:count]  # -1 stands for a missing one
+            if len(found) == count or probes >= self._index.nlist:
+                return found
+            probes *= 2
 
 
 def _lists(photos: int) -> int:
@@ -237,5 +249,13 @@ class Qdrant(FirstStage):
 
     def nearest(self, vector: npt.NDArray[np.float32], count: int) -> IntArray:
         """See `FirstStage.nearest`."""
-        answer = self.client.query_points(self.collection, vector.tolist(), limit=count, with_payload=False)
+        rows = self._nearest(vector, count, exact=False)
+        # Among near-equal vectors a walk through the server's graph may end early.
+        return rows if len(rows) == count else self._nearest(vector, count, exact=True)
+
+    def _nearest(self, vector: npt.NDArray[np.float32], count: int, exact: bool) -> IntArray:
+        params = self.models.SearchParams(exact=exact)
+        answer = self.client.query_points(
+            self.collection, vector.tolist(), limit=count, with_payload=False, search_params=params
+        )
         return np.array([int(point.id) for point in answer.points], dtype=np.int64)

@@ -276,7 +276,7 @@ class PhotoIndex:
         return None if name is None else self._fields[name].reshape(self.manifest.rows, -1)
 
     def boxes(self, row: int) -> npt.NDArray[np.float32]:
-        """The regions of a photo in the frame of its thumbnail, `(N, 4)`."""
+        """The regions of a photo, `(N, 4)`, in the square frame in which it is centred."""
         boxes = np.array(self._fields[BOXES][row])
         real: npt.NDArray[np.float32] = boxes[~np.isnan(boxes[:, 0])]
         return real

@@ -21,7 +21,6 @@ from fgsbir.data.dataset import Rendering
 from fgsbir.data.reading import LoadedPhoto, Reader, ink_margin, searched, sketch_sample
 from fgsbir.data.records import PhotoRecord
 from fgsbir.data.sample import PhotoBatch, SketchBatch, on_device
-from fgsbir.data.transforms import UnitAffine
 from fgsbir.errors import InputError
 from fgsbir.files import file_digest, usable_cores
 from fgsbir.runs.folder import RunFolder
@@ -31,7 +30,7 @@ from fgsbir.sketch.strokes import FloatArray, VectorSketch
 from fgsbir.systems.base import System
 
 THUMBNAIL = 224
-"""Side of a thumbnail in pixels."""
+"""Most pixels of a thumbnail's longer side."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,8 @@ class PhotoReader:
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A photo as JPEG, letterboxed into a square as the system sees it."""
-    square = UnitAffine.letterbox(*pixels.shape[:2]).image(pixels, THUMBNAIL)
-    buffer = io.BytesIO()
-    Image.fromarray(square).save(buffer, "JPEG", quality=88, optimize=True)
+    """A photo as a small JPEG of its own aspect ratio. (The square that a system sees is filled up with the border.)"""
+    image, buffer = Image.fromarray(pixels), io.BytesIO()
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.save(buffer, "JPEG", quality=88, optimize=True)
     return buffer.getvalue()

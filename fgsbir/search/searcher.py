@@ -49,7 +49,9 @@ class Found(NamedTuple):
 
 
 class PairView(NamedTuple):
-    """How a system matched a sketch and a photo. Coordinates are in the unit frame of the sketch or the thumbnail.
+    """How a system matched a sketch and a photo. Coordinates are in the unit frame of the sketch or of the photo.
+
+    The photo's frame is a square about its middle, whose side is the photo's longer one.
 
     Attributes:
         strokes: points of each sketch node; the node of the whole sketch, if there is one, is last and has none.
@@ -166,15 +168,20 @@ class Searcher:
         return self._rows if self.first is None or depth >= len(self) else self.nearest(encoded, depth)
 
     def nearest(self, encoded: Any, count: int) -> IntArray:
-        """The rows nearest by their vectors, nearest first."""
+        """The `count` rows nearest by their vectors, nearest first; all, if there are fewer."""
         assert self.first is not None
         assert self.index.vector_field is not None
         if self._head is not None:
             vector = self._head.sketch(encoded)
         else:
             vector = getattr(encoded, self.index.vector_field).flatten().cpu().numpy()
-        rows = self.first.nearest(vector, count)
-        return rows[[int(row) in self._photo for row in rows]]  # a shared collection may have newer photos
+        asked = count
+        while True:
+            rows = self.first.nearest(vector, asked)
+            known = rows[[int(row) in self._photo for row in rows]]  # a shared collection may have newer photos
+            if len(known) >= count or len(rows) < asked:
+                return known[:count]
+            asked *= 2
 
     @torch.inference_mode()
     def distances(self, encoded: Any, rows: IntArray) -> npt.NDArray[np.float32]:
@@ -186,7 +193,7 @@ class Searcher:
         return type(encoded)(*(torch.from_numpy(f).to(self.system.device) for f in self.index.encodings(rows)))
 
     def thumbnail(self, photo: str) -> bytes:
-        """A photo as a square JPEG; KeyError for an unknown id."""
+        """A photo as a small JPEG; KeyError for an unknown id."""
         return self.index.thumbnail(photo)
 
     def explain(self, sketch: VectorSketch, photo: str) -> PairView | None:
@@ -203,6 +210,8 @@ class Searcher:
                 explanation = self.system.explain(encoded, self._encodings(encoded, np.array([row])))[0]
             else:
                 pixels = np.asarray(Image.open(io.BytesIO(self.thumbnail(photo))))
+                # The boxes are in the photo's square frame already, so it is filled up before.
+                pixels = UnitAffine.letterbox(*pixels.shape[:2]).image(pixels, max(pixels.shape[:2]))
                 shown = stacked([PhotoBatch(*self.rendering.photo(pixels, boxes, UnitAffine()), torch.tensor(0))])
                 explanation = self.system.explain_images(batch, on_device(shown, self.system.device))[0]
         nodes = sketch.grouped(self.rendering.max_strokes).strokes

@@ -84,10 +84,15 @@ class SearchAnswer(BaseModel):
     ms: Milliseconds
 
 
-class SketchAnswer(BaseModel):
-    """The strokes of a file, in the unit frame."""
+UnitPoint = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
 
-    strokes: list[Stroke]
+
+class SketchAnswer(BaseModel):
+    """The strokes of a file, in the unit frame; a drawing that leaves its frame is scaled to fit."""
+
+    strokes: list[Annotated[list[UnitPoint], Field(min_length=1)]] = Field(
+        description="strokes in the order of drawing, each a list of points [x, y] in [0, 1]; y points down"
+    )
 
 
 Box = tuple[float, float, float, float]
@@ -113,7 +118,9 @@ class ExplanationAnswer(BaseModel):
         description="points of each sketch node; the node of the whole sketch, if there is one, is last and has none"
     )
     stroke_boxes: list[Box] = Field(description="box of each sketch node, as x1, y1, x2, y2 in [0, 1]")
-    photo_boxes: list[Box] = Field(description="box of each region, in [0, 1] of the square thumbnail")
+    photo_boxes: list[Box] = Field(
+        description="box of each region, in [0, 1] of a square about the photo, whose side is the longer one"
+    )
     sketch_merges: list[tuple[int, int]] = Field(description="the two sketch nodes of each fusion, in order")
     photo_merges: list[tuple[int, int]] = Field(description="the two photo nodes of each fusion, in order")
     levels: list[LevelAnswer] = Field(description="nodes and attention before each step of fusions")

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
+import numpy as np
+
 from fgsbir.errors import InputError
 from fgsbir.serve.limits import Limits
 from fgsbir.sketch.formats import parse_sketch
@@ -19,6 +21,7 @@ from fgsbir.sketch.strokes import VectorSketch
 
 _MEMORY = 2 * 2**30  # bytes for reading, in addition to what the libraries take
 _START = 60.0  # seconds for the process to come up
+_ROUNDING = 1e-3  # of the frame's side; a point no farther outside is moved to the edge
 
 
 class Unreadable(Exception):
@@ -111,9 +114,9 @@ def _answer(content: bytes, suffix: str, limits: Limits) -> dict[str, object]:
         if len(sketch) > limits.strokes:
             raise InputError("the file", f"it has {len(sketch)} strokes", f"give at most {limits.strokes}")
         sketch = sketch.thinned(limits.points)
-        if sketch.points.min() < 0 or sketch.points.max() > 1:
+        if np.abs(sketch.points - 0.5).max() > 0.5 + _ROUNDING:  # it leaves the frame
             sketch = sketch.normalised()
-        return {"strokes": [stroke.tolist() for stroke in sketch.strokes]}
+        return {"strokes": [stroke.clip(0, 1).tolist() for stroke in sketch.strokes]}
     except InputError as error:
         return {"problem": str(error)}
     except MemoryError:

@@ -244,3 +244,27 @@ def require_strokes(strokes: Iterable[npt.ArrayLike], where: object) -> VectorSk
         return VectorSketch.from_strokes(strokes)
     except ValueError as error:
         raise InputError(where, str(error), "check that the file holds a drawing") from None
+
+
+def require_ink(points: npt.NDArray[np.float64], offsets: npt.ArrayLike, where: object) -> VectorSketch:
+    """A sketch from a file without a frame, its ink centred as by `VectorSketch.normalised`.
+
+    The ink is brought to the unit frame in float64: float32 cannot hold coordinates of 1e39, nor tell apart the points
+    of a small drawing that is far from the origin.
+
+    Args:
+        points: all points of all strokes, `(N, 2)`, in any unit.
+        offsets: `(S + 1,)`, where strokes start and end; see `VectorSketch`.
+        where: name of the source in errors.
+
+    Raises:
+        InputError: if there are no points, or their extent is not finite.
+    """
+    if not len(points):
+        raise InputError(where, "the sketch has no strokes", "check that the file holds a drawing")
+    with np.errstate(over="ignore", invalid="ignore"):
+        low = points.min(0)
+        extent = float((points.max(0) - low).max())
+    if not np.isfinite(extent):
+        raise InputError(where, "a coordinate is not finite", "replace or remove the sketch")
+    return VectorSketch((points - low) / (extent or 1.0), np.asarray(offsets)).normalised()

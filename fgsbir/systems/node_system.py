@@ -30,6 +30,7 @@ from fgsbir.retrieval.distances import (
 )
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explanation, explain_pair
+from fgsbir.systems.precision import has_bfloat16, tell_once
 from fgsbir.systems.siamese import SiameseSystem
 
 
@@ -51,8 +52,8 @@ class NodeSettings:
         region_pool: how these cells become one vector.
         match_memory: memory limit for matching all pairs, in MiB.
         match_precision: matcher precision in evaluation. Merge decisions, distances and training stay float32.
-            bfloat16 is about twice as fast if the processor supports it; a tree may then differ if two choices are
-            nearly equal.
+            bfloat16 is about twice as fast; a tree may then differ if two choices are nearly equal. On a processor
+            without bfloat16 instructions, where it is several times slower, float32 is used instead and a line says so.
 
     Raises:
         InputError: if `global_weight` is out of range, or 0 with a spatial pyramid.
@@ -150,8 +151,11 @@ class NodeSystem(SiameseSystem):
         """Squared Euclidean distances between the paired embeddings, `(Q, G)`."""
         matcher, nodes = self.matcher, [sketches.nodes, photos.nodes]
         if self.match_precision == "bfloat16" and not self.training:
-            matcher = copy.deepcopy(matcher).bfloat16()
-            nodes = [n.bfloat16() for n in nodes]
+            if has_bfloat16(nodes[0].device):
+                matcher = copy.deepcopy(matcher).bfloat16()
+                nodes = [n.bfloat16() for n in nodes]
+            else:
+                tell_once("model.nodes.match_precision: no bfloat16 instructions on this processor; using float32")
         return paired_distances(
             partial(self._paired_distance, matcher),
             sketches._replace(nodes=nodes[0]),

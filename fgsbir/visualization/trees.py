@@ -73,7 +73,7 @@ def build_hierarchy(
         explanation: merges and attention of the pair.
         strokes: points of each stroke, x and y in [0, 1]; the node of the whole sketch, if any, is not among them.
         boxes: x1, y1, x2, y2 of each region, in [0, 1].
-        photo: thumbnail of the photo, `(H, W, 3)`.
+        photo: thumbnail of the photo, `(H, W, 3)`; it is centred in the square frame of the boxes.
         query_id: id of the sketch.
         photo_id: id of the photo.
         title: heading of the drawing.
@@ -84,7 +84,7 @@ def build_hierarchy(
     symbols = [
         *_stroke_shapes(strokes, prefix),
         *(_sketch_symbol(node, members, strokes, prefix) for node, members in enumerate(sketch_tree.members)),
-        f'<image id="{prefix}-photo" width="100" height="100" preserveAspectRatio="none" href="{data_uri(photo)}"/>',
+        f'<image id="{prefix}-photo" width="100" height="100" href="{data_uri(photo)}"/>',
         *(_photo_symbol(node, members, boxes, prefix) for node, members in enumerate(photo_tree.members)),
     ]
     branches = _Branches(strokes, boxes, sketch_tree.members, photo_tree.members)

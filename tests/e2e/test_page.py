@@ -6,11 +6,11 @@ screenshots.
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from e2e.browser import CHROMIUM, PHONE, WIDE, draw, shoot
 from serve.running import running
 
 from fgsbir.runs.folder import RunFolder
@@ -19,15 +19,10 @@ from fgsbir.search.searcher import Searcher
 from fgsbir.sketch.formats import write_stroke5, write_svg
 from fgsbir.sketch.strokes import VectorSketch
 
-sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
 INDEX = os.environ.get("FGSBIR_E2E_INDEX")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not INDEX or not CHROMIUM, reason="needs an index and Chromium: make test-e2e")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-QUIET += ["--disable-sync", "--no-first-run"]
 SKETCHES = 40
 TOP = 12  # photos that the page shows
-WIDE, PHONE = {"width": 1300, "height": 860}, {"width": 390, "height": 844}
 STROKES = [[(0.2, 0.2), (0.8, 0.2), (0.8, 0.7)], [(0.2, 0.2), (0.2, 0.7), (0.8, 0.7)], [(0.3, 0.7), (0.25, 0.95)]]
 
 
@@ -46,47 +41,6 @@ def run(searcher):
 def server():
     with running(Path(INDEX), "--rate", "1000", "--burst", "1000") as server:
         yield server.url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(server, browser):
-    """Opens the page; in the end nothing may stand in its console."""
-    messages, contexts = [], []
-
-    def make(viewport=WIDE, **options):
-        context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.messages = messages
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.goto(server)
-        page.locator("#about", has_text="photos").wait_for()
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert messages == []
-
-
-def draw(page, stroke):
-    """Draws a stroke with the mouse."""
-    box = page.locator("#paper").bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place)
-    page.mouse.up()
 
 
 def found(page, strokes):
@@ -108,11 +62,6 @@ def drawn(page, strokes):
     with page.expect_request(is_last) as asked:
         draw(page, strokes[-1])
     return json.loads(asked.value.post_data)["strokes"], found(page, len(strokes))
-
-
-def shoot(page, name):
-    if folder := os.environ.get("FGSBIR_E2E_SHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def test_test_sketches_drawn_on_the_paper_rank_as_the_search_ranks_them(visit, searcher, run):

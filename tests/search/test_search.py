@@ -30,7 +30,7 @@ from fgsbir.search.distil import learn, pool, read_head
 from fgsbir.search.first_stage import Faiss, Qdrant
 from fgsbir.search.index import PhotoIndex
 from fgsbir.search.measure import measure_recall, ranks_in, recall_curve
-from fgsbir.search.model import LoadedModel
+from fgsbir.search.model import LoadedModel, thumbnail
 from fgsbir.search.searcher import Searcher
 from fgsbir.serve.app import create_app
 from fgsbir.serve.limits import Limits
@@ -158,14 +158,26 @@ def test_photos_of_a_folder_are_found_by_their_paths(tmp_path, run_path, photos,
     index(photos, "--run", run_path, "--out", tmp_path / "i")
     made = PhotoIndex(tmp_path / "i")
     assert list(made.photos) == [*(["more/p12.png"]), *(f"p{i:02}.png" for i in range(12))]
-    with Image.open(photos / "p03.png") as image:
-        assert image.size[0] != image.size[1]
-    (tmp_path / "t.jpg").write_bytes(made.thumbnail("p03.png"))
-    with Image.open(tmp_path / "t.jpg") as image:
-        assert (image.format, image.size) == ("JPEG", (224, 224))
+    for name in ("p03.png", "more/p12.png"):
+        with Image.open(photos / name) as image, Image.open(io.BytesIO(made.thumbnail(name))) as small:
+            assert (small.format, small.size) == ("JPEG", image.size)
     assert "13 added" in capsys.readouterr().out
     index("--out", tmp_path / "i")
     assert "13 photos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("height", "width"), [(600, 200), (200, 600), (300, 300), (1, 500), (40, 30)])
+def test_a_thumbnail_shows_the_whole_photo_and_nothing_else(height, width):
+    """Each photo has a white middle and a dark edge: what repeats the edge shows as a wide dark bar."""
+    pixels = np.full((height, width, 3), 240, np.uint8)
+    edge = max(2, max(height, width) // 50)
+    pixels[:edge] = pixels[-edge:] = pixels[:, :edge] = pixels[:, -edge:] = (30, 60, 90)
+    with Image.open(io.BytesIO(thumbnail(pixels))) as image:
+        shown = np.asarray(image).astype(int)
+    assert max(shown.shape[:2]) == min(224, max(height, width))
+    assert abs(shown.shape[0] * width - shown.shape[1] * height) <= max(height, width)
+    dark = (shown[..., 0] < 135).mean()
+    assert dark == pytest.approx((pixels[..., 0] < 135).mean(), abs=0.03)
 
 
 def everything(folder):

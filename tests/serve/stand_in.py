@@ -52,7 +52,8 @@ class StandIn:
         return Found([Hit(self.names[i], float(distances[i])) for i in order], 1.0, 2.0, 3.0)
 
     def thumbnail(self, photo: str) -> bytes:
-        pixels = np.full((32, 32, 3), self._place(photo), dtype=np.uint8)
+        place = self._place(photo)
+        pixels = np.full([(32, 32, 3), (24, 32, 3), (32, 12, 3)][place % 3], place % 256, dtype=np.uint8)
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "JPEG")
         return file.getvalue()

@@ -19,7 +19,10 @@ from serve.stand_in import StandIn
 import fgsbir.serve.app
 from fgsbir.images import FORMATS as IMAGE_FORMATS
 from fgsbir.images import plugins
+from fgsbir.serve import reader
 from fgsbir.serve.app import FORMATS
+from fgsbir.serve.limits import Limits
+from fgsbir.serve.messages import SketchAnswer
 from fgsbir.sketch.formats import SKETCH_SUFFIXES, read_svg, to_stroke5
 from fgsbir.sketch.strokes import VectorSketch
 
@@ -314,6 +317,26 @@ def test_every_format_becomes_its_strokes(serve, tmp_path):
             assert np.allclose(strokes.points, sketch.normalised().points, atol=1e-6)
         else:
             assert np.allclose(strokes.bounds, sketch.bounds, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("strokes", "expected"),
+    [
+        ([[(0, 0.2), (1.000001, 0.5)], [(0.5, -1e-7)]], [[(0, 0.2), (1, 0.5)], [(0.5, 0)]]),  # stays where it is
+        ([[(0, 0), (2, 1)]], [[(0.1, 0.3), (0.9, 0.7)]]),  # is scaled to fit
+        ([[(1e7, 0), (1e7 + 3, 1)]], None),  # float32 cannot hold this where it is
+        ([[(-1e37, 1e37), (1e37, 0)]], None),
+    ],
+)
+def test_the_points_of_a_file_lie_in_the_frame(monkeypatch, strokes, expected):
+    monkeypatch.setattr(reader, "parse_sketch", lambda *_: VectorSketch.from_strokes(strokes))
+    found = reader._answer(b"", ".svg", Limits())["strokes"]
+    answer = SketchAnswer(strokes=found)  # refuses what is not in [0, 1]
+    if expected:
+        for stroke, wanted in zip(answer.strokes, expected, strict=True):
+            assert np.allclose(stroke, wanted, atol=1e-6)
+    with pytest.raises(ValueError, match="less than or equal to 1"):
+        SketchAnswer(strokes=[[(0.5, 1.0000001)]])
 
 
 def bomb(width, height):

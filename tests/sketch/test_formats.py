@@ -145,6 +145,13 @@ def test_load_restricted_answers_damage_with_one_error(tmp_path: Path) -> None:
         load_restricted(tmp_path / "none")
 
 
+@pytest.mark.parametrize("index", [b"r\xff\xff\xff\x7f", b"p2147483647\n"])
+def test_load_restricted_reserves_no_memory_for_a_damaged_index(tmp_path: Path, index: bytes) -> None:
+    (tmp_path / "file").write_bytes(b"\x80\x02}" + index + b".")  # an empty dictionary, noted far behind all others
+    with pytest.raises(InputError, match="memo index 2147483647"):
+        load_restricted(tmp_path / "file")
+
+
 def test_read_qmul_scales_and_splits(tmp_path: Path) -> None:
     open_ended = TWO_STROKES.copy()
     open_ended[-1, 2] = 0
@@ -454,9 +461,22 @@ def test_read_quickdraw_raw_and_simplified_look_the_same(tmp_path: Path) -> None
     assert close(second, expected)
 
 
+def test_quickdraw_strokes_without_points_are_left_out_and_more_lists_ignored(tmp_path: Path) -> None:
+    drawing = [[[], []], [[5], [6], [0], [0.5]], [], [[5, 9], [6, 6], [0, 1], [0.5, 0.7], [1, 1]], [[], [], []]]
+    ((_, sketch),) = read_quickdraw(ndjson(tmp_path / "a.ndjson", {"key_id": "1", "drawing": drawing}))
+    assert close(sketch, VectorSketch.from_strokes([[(5, 6)], [(5, 6), (9, 6)]]).normalised())
+
+
 @pytest.mark.parametrize(
     "bad",
     [
+        {"key_id": "1", "drawing": [[], [[], []]]},
+        {"key_id": "1", "drawing": [0]},
+        {"key_id": "1", "drawing": [{"x": [1], "y": [2]}]},
+        {"key_id": "1", "drawing": {"x": [1], "y": [2]}},
+        {"key_id": "1", "drawing": [[[0, 1], None]]},
+        {"key_id": "1", "drawing": [[[[0, 1]], [[0, 1]]]]},
+        '{"key_id": "1", "drawing": [[[0, 1e999], [0, 1]]]}',
         "{",
         "[1]",
         {"drawing": SIMPLIFIED},
@@ -536,12 +556,95 @@ def test_read_sequence_tells_stroke3_from_stroke5(tmp_path: Path) -> None:
         np.array([["a", "b", "c"]]),
         np.array([[None, 1, 2]], dtype=object),
         np.zeros((2, 3), dtype=complex),
+        np.zeros((2, 3), dtype=bool),
+        np.zeros((2, 3), dtype="M8[s]"),
+        np.zeros(2, dtype=[("x", "f4"), ("y", "f4"), ("pen", "f4")]),
     ],
 )
 def test_read_sequence_refuses_other_arrays(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(InputError, match=r"a\.npy: "):
         read_sequence(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    ("end", "strokes"),
+    [
+        ([(0, 9, 1, 0, 0), (9, 0, 0, 0, 1)], [[(0, 0), (9, 0)], [(9, 9), (18, 9)]]),  # the end is the last point itself
+        ([(0, 9, 1, 0, 0), (0, 0, 0, 0, 1)], [[(0, 0), (9, 0)], [(9, 9)]]),  # an end row as it should be
+        ([(9, 9, 0, 0, 1)], [[(0, 0), (9, 0)]]),  # a move of a lifted pen draws nothing
+        ([(0, 9, 1, 0, 0), (9, 0, 0, 0, 1), (5, 5, 1, 0, 0)], [[(0, 0), (9, 0)], [(9, 9), (18, 9)]]),
+        ([(0, 9, 1, 0, 0), (0, 0, 0, 0, 1), (5, 5, 0, 0, 1)], [[(0, 0), (9, 0)], [(9, 9)]]),
+    ],
+)
+def test_from_stroke5_draws_to_an_end_that_has_an_offset_while_the_pen_is_down(end: Any, strokes: Any) -> None:
+    rows = [(4, 4, 1, 0, 0), (9, 0, 0, 1, 0), *end]
+    assert close(from_stroke5(rows), VectorSketch.from_strokes(strokes).normalised())
+
+
+def test_a_pen_that_goes_down_and_up_where_it_was_lifted_leaves_no_stroke() -> None:
+    strokes = [[(0, 0), (9, 0)], [(9, 9)], [(0, 9), (0, 5)]]
+    rows = [(2, 2, 0), (9, 0, 1), (0, 0, 1), (0, 0, 1), (0, 9, 1), (0, 0, 1), (-9, 0, 0), (0, -4, 1), (0, 0, 1)]
+    assert close(from_stroke3(rows), VectorSketch.from_strokes(strokes).normalised())
+    five = [(dx, dy, 1 - lift, lift, 0) for dx, dy, lift in rows]
+    assert close(from_stroke5(five), VectorSketch.from_strokes(strokes).normalised())
+    dot = from_stroke3([(0, 0, 1)])
+    assert [stroke.tolist() for stroke in dot.strokes] == [[[0.5, 0.5]]]
+
+
+SQUARE = np.array([[3, 4, 0], [8, 0, 0], [0, 8, 1], [-8, 0, 0], [0, -4, 1]])
+SQUARE_STROKES = VectorSketch.from_strokes([[(0, 0), (8, 0), (8, 8)], [(0, 8), (0, 4)]]).normalised()
+
+
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "i1", "i8", "<f2", ">f4", ">f8", "f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numbers_of_any_type_with_a_sign_are_read(tmp_path: Path, dtype: str, order: Any) -> None:
+    np.save(tmp_path / "a.npy", SQUARE.astype(dtype, order=order))
+    assert close(read_sequence(tmp_path / "a.npy"), SQUARE_STROKES)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_offsets_that_have_lost_their_sign_are_refused(tmp_path: Path, dtype: Any) -> None:
+    np.save(tmp_path / "a.npy", SQUARE.astype(dtype))  # -8 has become 248 or 65,528
+    with pytest.raises(InputError, match=f"{np.dtype(dtype)} has no sign"):
+        read_sequence(tmp_path / "a.npy")
+
+
+def test_a_lift_of_minus_zero_is_none() -> None:
+    rows = SQUARE.astype(float)
+    rows[rows[:, 2] == 0, 2] = -0.0
+    assert close(from_stroke3(rows), SQUARE_STROKES)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
+def test_coordinates_of_any_size_keep_the_shape(scale: float) -> None:
+    rows = SQUARE * [scale, scale, 1]
+    assert close(from_stroke3(rows), SQUARE_STROKES)
+    drawing = [[[0, 8 * scale, 8 * scale], [0, 0, 8 * scale]], [[0, 0], [8 * scale, 4 * scale]]]
+    assert close(parse_sketch(json.dumps({"drawing": drawing}).encode(), ".json", "a"), SQUARE_STROKES)
+
+
+def test_a_small_drawing_far_from_the_origin_keeps_its_shape() -> None:
+    rows = SQUARE.copy()
+    rows[0, :2] = 10**18, -(10**18)
+    assert close(from_stroke3(rows), SQUARE_STROKES)
+    x, y = 1e9, -1e9
+    drawing = [[[x, x + 8, x + 8], [y, y, y + 8]], [[x, x], [y + 8, y + 4]]]
+    assert close(parse_sketch(json.dumps({"drawing": drawing}).encode(), ".json", "a"), SQUARE_STROKES)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("column", range(3))
+def test_values_that_are_not_finite_are_refused(wrong: float, column: int) -> None:
+    rows = SQUARE.astype(float)
+    rows[1, column] = wrong
+    with pytest.raises(InputError, match=r"not finite|other values than 0 and 1"):
+        from_stroke3(rows)
+
+
+def test_offsets_whose_sum_overflows_are_refused() -> None:
+    with pytest.raises(InputError, match="not finite"):
+        from_stroke3([(0, 0, 0), (1e308, 0, 0), (1e308, 0, 1)])
 
 
 # --- by suffix

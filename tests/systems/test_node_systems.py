@@ -17,7 +17,7 @@ from fgsbir.errors import InputError
 from fgsbir.models.backbone import Backbone
 from fgsbir.regions.containment import containment_parents, merge_order
 from fgsbir.retrieval.distances import VectorEncoding, concat, select
-from fgsbir.systems import SYSTEMS, BSiamese, ExplicitHierarchy, System
+from fgsbir.systems import SYSTEMS, BSiamese, ExplicitHierarchy, System, node_system, precision
 from fgsbir.systems.base import Optimisation
 from fgsbir.systems.explanation import Explainable
 from fgsbir.systems.explicit_hierarchy import containment_merges
@@ -127,7 +127,8 @@ def test_the_memory_limit_changes_nothing(name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["b_localised_coattn", "explicit_hierarchy"])
 @torch.no_grad()
-def test_bfloat16_matching_is_near_float32_and_never_in_training(name):
+def test_bfloat16_matching_is_near_float32_and_never_in_training(name, monkeypatch):
+    monkeypatch.setattr(node_system, "has_bfloat16", lambda _: True)
     exact, rough = make(name), make(name, match_precision="bfloat16")
     sketches, photos = exact.encode_sketch(sketches_of(SKETCHES)), exact.encode_photo(photos_of(PHOTOS))
     distances = [system.match_all(sketches, photos) for system in (exact, rough)]
@@ -136,6 +137,34 @@ def test_bfloat16_matching_is_near_float32_and_never_in_training(name):
     torch.testing.assert_close(*distances, atol=0.02, rtol=0.1)
     assert next(rough.matcher.parameters()).dtype == torch.float32
     assert torch.equal(rough.train().match_all(sketches, photos), exact.train().match_all(sketches, photos))
+
+
+@pytest.mark.parametrize("name", ["b_localised_coattn", "explicit_hierarchy"])
+@torch.no_grad()
+def test_without_bfloat16_instructions_matching_is_float32_and_says_so_once(name, monkeypatch, capsys):
+    monkeypatch.setattr(node_system, "has_bfloat16", lambda _: False)
+    precision.tell_once.cache_clear()
+    exact, asked = make(name), make(name, match_precision="bfloat16")
+    sketches, photos = exact.encode_sketch(sketches_of(SKETCHES)), exact.encode_photo(photos_of(PHOTOS))
+    assert torch.equal(asked.match_all(sketches, photos), exact.match_all(sketches, photos))
+    asked.match_all(sketches, photos)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("model.nodes.match_precision: no bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        ("flags\t\t: fpu avx512f avx512bw avx512_bf16 avx512_vnni\n", True),
+        ("flags\t\t: fpu avx512f amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd i8mm bf16 dgh\n", True),
+        ("flags\t\t: fpu avx2 avx512f avx512bw avx512_vnni\n", False),  # PyTorch emulates it there
+        ("", False),
+    ],
+)
+def test_a_processor_is_asked_for_bfloat16_instructions(processor, expected, monkeypatch):
+    monkeypatch.setattr(precision, "_processor", lambda: processor)
+    assert precision.has_bfloat16(torch.device("cpu")) is expected
 
 
 @torch.no_grad()

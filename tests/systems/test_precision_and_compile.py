@@ -17,6 +17,7 @@ from fgsbir.models.hierarchy import NodeFusion
 from fgsbir.runs.folder import RunFolder
 from fgsbir.runs.hashing import config_hash
 from fgsbir.systems import SYSTEMS
+from fgsbir.systems.precision import tell_once
 
 COMPILER = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
 
@@ -66,10 +67,13 @@ def test_regions_noise_and_choices_are_float32_under_bf16(name, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_in_bf16_ranks_in_float32(tmp_path, write_config):
+def test_a_run_in_bf16_ranks_in_float32(tmp_path, write_config, monkeypatch, capsys):
+    monkeypatch.setattr("fgsbir.runs.training.has_bfloat16", lambda _: False)
+    tell_once.cache_clear()
     words = ["--config", str(write_config(model=PROPOSED)), "--trainer.precision", "bf16-mixed"]
     assert main(["fit", *words]) == 0
     assert main(["test", *words]) == 0
+    assert capsys.readouterr().err.count("32-true is faster than bf16-mixed") == 1
     (run,) = map(RunFolder, (tmp_path / "runs" / "tiny").iterdir())
     distances = torch.from_numpy(run.read_ranking().top_distances)
     assert not torch.equal(distances, distances.bfloat16().float())

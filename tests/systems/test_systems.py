@@ -9,6 +9,7 @@ from fgsbir.losses import InfoNCELoss
 from fgsbir.metrics.ranking import compute_ranks
 from fgsbir.metrics.retrieval import RetrievalMetrics
 from fgsbir.retrieval.distances import select
+from fgsbir.systems import node_system
 
 PROPOSED = [
     {},
@@ -185,7 +186,8 @@ def test_the_explained_tree_is_the_one_that_gives_the_distance():
 
 
 @torch.no_grad()
-def test_bfloat16_matching_is_near_float32():
+def test_bfloat16_matching_is_near_float32(monkeypatch):
+    monkeypatch.setattr(node_system, "has_bfloat16", lambda _: True)
     exact, rough = make("proposed"), make("proposed", match_precision="bfloat16")
     sketches, photos = encodings(exact)
     distances = [system.match_all(sketches, photos) for system in (exact, rough)]

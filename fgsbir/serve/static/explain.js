@@ -115,7 +115,9 @@ export class Pair {
   #show(explanation, drawn) {
     const has = explanation && explanation.levels.length > 0;
     const strokes = explanation?.strokes ?? drawn;
-    const isWhole = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1) > 0.98;
+    // The region that is the whole photo spans its longer side and holds all others.
+    const holds = ([x1, y1, x2, y2], other) => other[0] >= x1 - 0.01 && other[1] >= y1 - 0.01 && other[2] <= x2 + 0.01 && other[3] <= y2 + 0.01;
+    const isWhole = (box, _, all) => Math.max(box[2] - box[0], box[3] - box[1]) > 0.99 && all.every((other) => holds(box, other));
     this.#view = {
       has,
       strokes,
@@ -286,7 +288,7 @@ export class Pair {
       for (const leaf of photo.members[node]) {
         const [x1, y1, x2, y2] = photo.boxes[leaf].map((value) => 100 * value);
         const box = { class: "box", x: x1, y: y1, width: Math.max(0.5, x2 - x1), height: Math.max(0.5, y2 - y1), stroke: photo.colour(node) };
-        if (leaf === photo.whole) Object.assign(box, { x: 1, y: 1, width: 98, height: 98, rx: 2, "stroke-dasharray": "2.5 2" });
+        if (leaf === photo.whole) Object.assign(box, { x: x1 + 1, y: y1 + 1, width: x2 - x1 - 2, height: y2 - y1 - 2, rx: 2, "stroke-dasharray": "2.5 2" });
         const drawn = make("rect", box);
         if (share) Object.assign(drawn.style, { fill: photo.colour(node), fillOpacity: 0.32 * share });
         group.append(drawn);

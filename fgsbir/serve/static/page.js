@@ -138,7 +138,7 @@ $("slider").oninput = ({ target }) => {
 };
 $("play").onclick = replay;
 $("again").onclick = () => finder.again();
-$("paper").addEventListener("pointerdown", () => ($("invite").hidden = drawing.strokes.length > 0 || paper.busy));
+$("paper").addEventListener("stroke", () => ($("invite").hidden = drawing.strokes.length > 0 || paper.busy));
 
 addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();

@@ -6,15 +6,19 @@ const CLOSE = 1 / 800; // points nearer than this to the last one are dropped
 const WIDTH = 2 / 256; // of a line, as systems draw it
 const REACH = { mouse: 10, pen: 12, touch: 22 }; // pixels around a stroke in which it is hit
 
+const PALM = 1000; // milliseconds after the last sign of a pen in which a touch is a palm
+
 const round = (value) => Math.round(Math.min(1, Math.max(0, value)) * 1e4) / 1e4;
 
+// Dispatches "stroke" on the canvas when a stroke is begun, ended or dropped.
 export class Paper {
   erasing = false;
   shown = Infinity; // number of strokes searched for; later ones are faint
-  #pointer = null; // id of the pointer that draws
+  #pointer = null; // {id, kind, buttons} of the pointer that draws; buttons are those held at its start
   #stroke = null;
   #marked = -1; // index of the stroke that would be erased
   #pen = null; // {x, y} of the keyboard's pen
+  #penSeen = -Infinity; // when a pen last touched the canvas or hovered over it
 
   constructor(canvas, drawing) {
     this.canvas = canvas;
@@ -24,13 +28,14 @@ export class Paper {
     on("pointermove", this.#move);
     on("pointerup", this.#up);
     on("pointercancel", this.#cancel);
+    on("lostpointercapture", this.#lose);
     on("pointerleave", () => this.#mark(-1));
     on("contextmenu", (event) => event.preventDefault());
     on("keydown", this.#key);
     on("blur", this.#blur);
     drawing.addEventListener("change", () => { this.#marked = -1; this.paint(); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
-    new ResizeObserver(() => this.paint()).observe(canvas);
+    this.#watchSize();
   }
 
   // True while a stroke is being drawn.
@@ -43,28 +48,68 @@ export class Paper {
     this.#mark(-1);
   }
 
+  // Keeps one pixel of the bitmap to one of the screen, also after zooming or a move to another screen.
+  #watchSize() {
+    const { canvas } = this;
+    let snapped = {}; // the size in pixels of the screen to which the browser rounds, where it tells
+    const fit = () => {
+      const frame = canvas.getBoundingClientRect();
+      for (const side of ["width", "height"]) {
+        const size = frame[side] * devicePixelRatio;
+        canvas[side] = Math.abs(snapped[side] - size) < 1 ? snapped[side] : Math.round(size);
+      }
+      this.paint();
+    };
+    const watchRatio = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`)
+      .addEventListener("change", () => { fit(); watchRatio(); }, { once: true });
+    watchRatio();
+    const observer = new ResizeObserver(([entry]) => {
+      const [box] = entry.devicePixelContentBoxSize ?? [];
+      snapped = { width: box?.inlineSize, height: box?.blockSize };
+      fit();
+    });
+    try {
+      observer.observe(canvas, { box: "device-pixel-content-box" });
+    } catch { // Safari
+      observer.observe(canvas);
+    }
+  }
+
   #place(event) {
     const frame = this.canvas.getBoundingClientRect();
     return [round((event.clientX - frame.left) / frame.width), round((event.clientY - frame.top) / frame.height)];
   }
 
   #down(event) {
-    if (this.#pointer !== null || event.button !== 0 && event.button !== 5) return;
-    this.#pen = null;
-    if (this.erasing || event.button === 5) { // 5 is the blunt end of a pen
-      this.#eraseAt(this.#place(event), event.pointerType);
+    const { button, buttons, pointerId: id, pointerType: kind } = event;
+    if (kind === "pen") this.#penSeen = event.timeStamp;
+    else if (kind === "touch" && event.timeStamp - this.#penSeen < PALM) return;
+    if (this.#pointer) {
+      const pinches = kind === "touch" && this.#pointer.kind === "touch" && this.#stroke.length === 1;
+      const takesOver = kind === "pen" && this.#pointer.kind === "touch"; // it was the palm
+      if (pinches || takesOver) this.#end(null);
+      if (!takesOver) return;
+    }
+    if (button !== 0 && button !== 5) return;
+    this.#blur();
+    if (this.erasing || button === 5) { // 5 is the blunt end of a pen
+      this.#eraseAt(this.#place(event), kind);
       return;
     }
-    this.#pointer = event.pointerId;
-    this.canvas.setPointerCapture(event.pointerId);
-    this.#stroke = [this.#place(event)];
-    this.paint();
+    this.#pointer = { id, kind, buttons };
+    try {
+      this.canvas.setPointerCapture(id);
+    } catch {} // the pointer is gone already; its end will be told
+    this.#begin(this.#place(event));
   }
 
   #move(event) {
-    if (event.pointerId === this.#pointer) {
+    if (event.pointerType === "pen") this.#penSeen = event.timeStamp;
+    if (event.pointerId === this.#pointer?.id) {
       const events = event.getCoalescedEvents?.() ?? [];
       for (const each of events.length ? events : [event]) this.#extend(this.#place(each), CLOSE);
+      // While another button is held, the end of the first one is told as a move.
+      if (this.#pointer.buttons & ~event.buttons & 1) this.#end(this.#stroke);
       this.paint();
     } else if (this.erasing && event.pointerType !== "touch") {
       this.#mark(this.#under(this.#place(event), event.pointerType));
@@ -72,15 +117,21 @@ export class Paper {
   }
 
   #up(event) {
-    if (event.pointerId !== this.#pointer) return;
+    if (event.pointerId !== this.#pointer?.id) return;
     this.#extend(this.#place(event), 1e-9);
-    this.#finish();
+    this.#end(this.#stroke);
   }
 
+  // The device takes a touch back when it finds a palm in it. What a pen or a mouse has drawn stays, but for a dot.
   #cancel(event) {
-    if (event.pointerId !== this.#pointer) return;
-    this.#pointer = this.#stroke = null;
-    this.paint();
+    if (event.pointerId !== this.#pointer?.id) return;
+    const isDrawn = this.#pointer.kind !== "touch" && this.#stroke.length > 1;
+    this.#end(isDrawn ? this.#stroke : null);
+  }
+
+  // Without capture the end of the stroke may never be told.
+  #lose(event) {
+    if (event.pointerId === this.#pointer?.id) this.#end(this.#stroke);
   }
 
   #extend([x, y], least) {
@@ -88,10 +139,21 @@ export class Paper {
     if (Math.hypot(x - lastX, y - lastY) > least) this.#stroke.push([x, y]);
   }
 
-  #finish() {
-    const stroke = this.#stroke;
+  #begin(place) {
+    this.#stroke = [place];
+    this.#tell();
+  }
+
+  // Ends the stroke that is being drawn; null drops it.
+  #end(stroke) {
     this.#pointer = this.#stroke = null;
-    this.drawing.add(stroke);
+    if (stroke) this.drawing.add(stroke);
+    this.#tell();
+  }
+
+  #tell() {
+    this.paint();
+    this.canvas.dispatchEvent(new Event("stroke"));
   }
 
   #under(place, kind) {
@@ -114,7 +176,7 @@ export class Paper {
     const move = moves[event.key];
     if (event.ctrlKey || event.metaKey || event.altKey || !move && event.key !== " ") return;
     event.preventDefault();
-    if (this.#pointer !== null) return;
+    if (this.#pointer) return;
     this.#pen ??= { x: 0.5, y: 0.5 };
     const pen = this.#pen;
     if (move) {
@@ -126,44 +188,44 @@ export class Paper {
     } else if (this.erasing) {
       this.#eraseAt([pen.x, pen.y], "touch");
     } else if (this.#stroke) {
-      this.#finish();
+      this.#end(this.#stroke);
     } else {
-      this.#stroke = [[pen.x, pen.y]];
+      this.#begin([pen.x, pen.y]);
     }
     this.paint();
   }
 
   #blur() {
-    if (this.#stroke && this.#pointer === null) this.#finish(); // a stroke of the keyboard
+    if (this.#stroke && !this.#pointer) this.#end(this.#stroke); // a stroke of the keyboard
     this.#pen = null;
     this.paint();
   }
 
   paint() {
     const { canvas } = this;
-    const side = Math.round(canvas.clientWidth * devicePixelRatio);
-    if (!side) return;
-    if (canvas.width !== side) canvas.width = canvas.height = side;
     const style = getComputedStyle(canvas);
     const colour = (name) => style.getPropertyValue(name);
     const pen = canvas.getContext("2d");
-    pen.clearRect(0, 0, side, side);
+    pen.resetTransform();
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    pen.scale(canvas.width, canvas.height);
     pen.lineCap = pen.lineJoin = "round";
-    pen.lineWidth = WIDTH * side;
+    pen.lineWidth = WIDTH;
     const strokes = this.drawing.strokes;
     const order = [...strokes.keys()].sort((a, b) => (a < this.shown) - (b < this.shown));
     for (const i of order) {
       pen.strokeStyle = colour(i === this.#marked ? "--erase" : i < this.shown ? "--ink" : "--faint");
-      line(pen, strokes[i], side);
+      line(pen, strokes[i]);
     }
     if (this.#stroke) {
       pen.strokeStyle = colour("--ink");
-      line(pen, this.#stroke, side);
+      line(pen, this.#stroke);
     }
     if (this.#pen) {
-      const [x, y, arm] = [this.#pen.x * side, this.#pen.y * side, 10 * devicePixelRatio];
+      const { x, y } = this.#pen;
+      const pixel = 1 / canvas.clientWidth, arm = 10 * pixel;
       pen.strokeStyle = colour("--accent");
-      pen.lineWidth = 2 * devicePixelRatio;
+      pen.lineWidth = 2 * pixel;
       pen.beginPath();
       pen.moveTo(x - arm, y);
       pen.lineTo(x + arm, y);
@@ -179,9 +241,15 @@ export class Paper {
   }
 }
 
-function line(pen, stroke, side) {
+function line(pen, stroke) {
   pen.beginPath();
-  pen.moveTo(stroke[0][0] * side, stroke[0][1] * side);
-  for (const [x, y] of stroke) pen.lineTo(x * side, y * side);
+  if (stroke.length === 1) { // a line without a length would not be drawn
+    pen.arc(...stroke[0], WIDTH / 2, 0, 2 * Math.PI);
+    pen.fillStyle = pen.strokeStyle;
+    pen.fill();
+    return;
+  }
+  pen.moveTo(...stroke[0]);
+  for (const point of stroke) pen.lineTo(...point);
   pen.stroke();
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def _sketch(where: str, key: object, value: object) -> VectorSketch:
         raise InputError(where, "the key is not /train/<photo>_<n> or /test/<photo>_<n>", "rename or remove it")
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise InputError(where, "the entry is no array of numbers", "replace or remove it") from None
     if array.ndim != 2 or array.shape[1] != 3 or not len(array):
         raise InputError(where, f"the array has shape {array.shape}, not (N, 3)", "replace or remove it")
@@ -76,6 +77,9 @@ def load_restricted(path: str | Path) -> Any:
     """
     content = read_bytes(path)
     try:
+        for opcode, index, _ in pickletools.genops(content):
+            if opcode.name in ("PUT", "LONG_BINPUT") and (index or 0) > len(content):
+                raise ValueError(f"memo index {index}")  # the unpickler would reserve gigabytes for it
         return _Unpickler(io.BytesIO(content), encoding="latin1").load()
     except _ForbiddenGlobal as error:
         problem = f"the pickle wants to import {error}, which could run code"

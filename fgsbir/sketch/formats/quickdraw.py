@@ -10,7 +10,7 @@ import numpy as np
 
 from fgsbir.errors import InputError
 from fgsbir.files import read_bytes
-from fgsbir.sketch.strokes import VectorSketch, require_strokes
+from fgsbir.sketch.strokes import VectorSketch, require_ink
 
 
 def read_quickdraw(path: str | Path) -> list[tuple[str, VectorSketch]]:
@@ -60,11 +60,14 @@ def _record(content: bytes, where: object) -> dict[str, Any]:
 
 
 def _drawing(record: dict[str, Any], where: object) -> VectorSketch:
+    """The sketch of a record; strokes without points are left out, and a stroke of one point is a dot."""
     try:
-        strokes = [np.array([xs, ys], dtype=np.float64).T for xs, ys, *_ in record["drawing"]]
-    except (ValueError, TypeError, OverflowError):
+        strokes = [np.array(stroke[:2], dtype=np.float64) for stroke in record["drawing"] if stroke != []]
+    except (ValueError, TypeError, KeyError, OverflowError):
+        strokes = [np.empty(0)]
+    if any(stroke.ndim != 2 or len(stroke) != 2 for stroke in strokes):
         problem = "'drawing' is no list of strokes [xs, ys] or [xs, ys, ts] with lists of equal length"
-        raise InputError(where, problem, "repair or remove it") from None
-    if any(stroke.ndim != 2 for stroke in strokes):
-        raise InputError(where, "a stroke is not made of lists of numbers", "repair or remove it")
-    return require_strokes(strokes, where).normalised()
+        raise InputError(where, problem, "repair or remove it")
+    strokes = [stroke.T for stroke in strokes if stroke.size]
+    points = np.concatenate([np.empty((0, 2)), *strokes])
+    return require_ink(points, np.cumsum([0, *map(len, strokes)]), where)

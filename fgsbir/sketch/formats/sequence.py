@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from fgsbir.errors import InputError
 from fgsbir.files import atomic_write, read_bytes
-from fgsbir.sketch.strokes import FloatArray, VectorSketch, require_strokes
+from fgsbir.sketch.strokes import FloatArray, VectorSketch, require_ink
 
 
 def split_strokes(points: npt.NDArray[Any], last: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
@@ -24,7 +23,8 @@ def from_stroke3(array: npt.ArrayLike, where: object = "stroke-3 array") -> Vect
     """A sketch from `(N, 3)` rows `(dx, dy, pen_lift)`; pen_lift is 1 on the last point of a stroke.
 
     The pen starts at the origin, in the air. Offsets have any unit: the sketch is centred in the unit
-    frame by `VectorSketch.normalised`, which keeps its aspect ratio.
+    frame by `VectorSketch.normalised`, which keeps its aspect ratio. A pen that goes down and up again where it was
+    lifted, without a move, leaves no stroke.
 
     Raises:
         InputError: if the array does not fit this description; `where` names the file in it.
@@ -38,7 +38,9 @@ def from_stroke3(array: npt.ArrayLike, where: object = "stroke-3 array") -> Vect
 def from_stroke5(array: npt.ArrayLike, where: object = "stroke-5 array") -> VectorSketch:
     """A sketch from `(N, 5)` rows `(dx, dy, p1, p2, p3)`: pen down, last point of a stroke, end of sketch.
 
-    Exactly one of p1, p2, p3 is 1. Rows from the first end on are padding. Normalised as in `from_stroke3`.
+    Exactly one of p1, p2, p3 is 1. Rows from the first end on are padding, but for one case: if the pen is down and the
+    end has an offset, the line to its point is drawn, because some writers mark the last point itself as the end.
+    Normalised as in `from_stroke3`, and strokes without a move are left out as there.
 
     Raises:
         InputError: if the array does not fit this description; `where` names the file in it.
@@ -47,8 +49,11 @@ def from_stroke5(array: npt.ArrayLike, where: object = "stroke-5 array") -> Vect
     pen = rows[:, 2:]
     if not (np.isin(pen, (0, 1)).all() and (pen.sum(1) == 1).all()):
         raise InputError(where, "the pen state (columns 3 to 5) is not one-hot", "check the order of columns")
-    drawn = rows[: int(pen[:, 2].argmax())] if pen[:, 2].any() else rows
-    return _from_offsets(drawn[:, :2], drawn[:, 3] == 1, where)
+    if pen[:, 2].any():
+        end = int(pen[:, 2].argmax())
+        drawn_to = end > 0 and pen[end - 1, 0] == 1 and rows[end, :2].any()
+        rows = rows[: end + drawn_to]
+    return _from_offsets(rows[:, :2], rows[:, 3] == 1, where)
 
 
 def to_stroke5(sketch: VectorSketch, length: int | None = None) -> FloatArray:
@@ -87,7 +92,7 @@ def parse_sequence(content: bytes, where: object) -> VectorSketch:
     """`read_sequence` of the content of a file; errors name `where`."""
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError, OverflowError, TypeError, BadZipFile) as error:
+    except Exception as error:  # NumPy parses the header as Python, and a damaged one can raise almost anything
         raise InputError(where, f"not an .npy file of numbers ({error})", "write it with numpy.save") from None
     columns = array.shape[1] if isinstance(array, np.ndarray) and array.ndim == 2 else 0
     if columns == 3:
@@ -108,21 +113,34 @@ def write_stroke5(sketch: VectorSketch, path: str | Path) -> None:
 
 
 def _rows(array: npt.ArrayLike, columns: int, where: object) -> npt.NDArray[np.float64]:
-    """The array as float64, checked for shape and finite values."""
+    """The array as float64, checked for its type, shape and finite values."""
     try:
         given = np.asarray(array)
-        if given.dtype.kind not in "biuf":
+        if given.dtype.kind not in "iuf":
             raise TypeError(given.dtype)
         rows = given.astype(np.float64)
     except (ValueError, TypeError):
         raise InputError(where, "not an array of numbers", f"give (N, {columns}) numbers") from None
     if rows.ndim != 2 or rows.shape[1] != columns:
         raise InputError(where, f"shape {rows.shape}", f"give (N, {columns}) numbers")
+    if given.dtype.kind == "u":
+        problem = f"{given.dtype} has no sign, so offsets to the left and up are lost"
+        raise InputError(where, problem, "save the offsets as int16 or float32")
     if not np.isfinite(rows).all():
         raise InputError(where, "a value is not finite", "replace or remove the sketch")
     return rows
 
 
 def _from_offsets(offsets: npt.NDArray[np.float64], last: npt.NDArray[np.bool_], where: object) -> VectorSketch:
-    """Accumulates offsets into points and centres them in the unit frame."""
-    return require_strokes(split_strokes(np.cumsum(offsets, axis=0), last), where).normalised()
+    """Accumulates offsets into points, and centres them in the unit frame."""
+    # A row is no stroke of its own if the pen was up before it and is so after it, and did not move.
+    lifted = np.concatenate([[False], last[:-1]])
+    real = ~(lifted & last & (offsets == 0).all(1))
+    offsets, last = offsets[real], last[real]
+    offsets[:1] = 0  # where the ink starts does not matter, and a far start would round the moves
+    ends = np.flatnonzero(last) + 1
+    if not last[-1:].all():  # the last stroke is open
+        ends = np.append(ends, len(last))
+    with np.errstate(over="ignore", invalid="ignore"):
+        points = np.cumsum(offsets, axis=0)
+    return require_ink(points, np.append(0, ends), where)

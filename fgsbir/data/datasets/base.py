@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from os.path import isfile
 from pathlib import Path
 
 from fgsbir.data.records import PairedData, PhotoRecord, SketchRecord
@@ -69,7 +70,8 @@ class FileSource(DataSource):
 
 def present(photos: Mapping[str, PhotoRecord], faults: Faults) -> dict[str, PhotoRecord]:
     """The photos whose files are there; each of the others is a fault."""
-    missing = {id_ for id_, photo in photos.items() if photo.path is not None and not photo.path.is_file()}
+    # `isfile`: `Path.is_file` raises on a name that is too long.
+    missing = {id_ for id_, photo in photos.items() if photo.path is not None and not isfile(photo.path)}
     faults += [InputError(photos[id_].path, "no such photo", "unpack the dataset there") for id_ in sorted(missing)]
     return {id_: photo for id_, photo in photos.items() if id_ not in missing}
 

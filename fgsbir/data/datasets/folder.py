@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from os.path import isfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,7 +147,7 @@ def _paired_by_csv(root: Path, path: Path, photos: Mapping[str, Path], faults: F
 def _pair(where: str, root: Path, row: Row, ids: Mapping[str, str], splits: dict[str, str]) -> _Pair:
     """The pair of a line of the CSV; `splits` are the splits that earlier lines gave to photos, and learns this one."""
     sketch = root / "sketches" / row.sketch
-    if not sketch.is_file():
+    if not isfile(sketch):  # `Path.is_file` raises on a name that is too long
         raise InputError(where, f"there is no sketch '{row.sketch}'", f"name a file below {root / 'sketches'}")
     if row.photo not in ids:
         raise InputError(where, f"there is no photo '{row.photo}'", f"name a file in {root / 'photos'}")

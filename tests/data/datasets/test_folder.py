@@ -199,6 +199,7 @@ def test_csv_without_splits_uses_the_hash(tmp_path: Path) -> None:
         ("sketch,photo,split\nx.npy,a.png,training\n", "line 2: the split 'training' is unknown"),
         ("sketch,photo,split\nx.npy,a.png,train\ny.npy,a.png,test\n", "one split"),
         ("sketch,photo\nx.npy,a.png\nx.npy,a.png\n", "twice"),
+        ("sketch,photo\n" + 300 * "x" + ".npy,a.png\n", "no sketch"),  # a name that no file system takes
     ],
 )
 def test_a_wrong_csv_is_explained(tmp_path: Path, rows: str, problem: str) -> None:

@@ -40,13 +40,14 @@ if TYPE_CHECKING:
 
 FORMATS = {
     ".svg": "image/svg+xml",
+    ".svgz": "image/svg+xml",
     ".json": "application/json",
     ".ndjson": "application/x-ndjson",
     ".npy": "application/x-npy",
     **{suffix: format_.media for format_ in images.FORMATS for suffix in format_.suffixes},
 }
 """Sketch files by suffix, with their Content-Type."""
-_SUFFIXES = {media: suffix for suffix, media in FORMATS.items()}
+_SUFFIXES = {media: suffix for suffix, media in reversed(FORMATS.items())}  # the first suffix of each
 _PAGE = {"": "text/html", "style.css": "text/css", "icon.svg": "image/svg+xml"}
 _PAGE |= dict.fromkeys(("page.js", "api.js", "drawing.js", "paper.js", "results.js", "explain.js"), "text/javascript")
 

@@ -47,7 +47,9 @@ FORMATS = {
     **{suffix: format_.media for format_ in images.FORMATS for suffix in format_.suffixes},
 }
 """Sketch files by suffix, with their Content-Type."""
-_SUFFIXES = {media: suffix for suffix, media in reversed(FORMATS.items())}  # the first suffix of each
+_SUFFIXES: dict[str, str] = {}
+for _suffix, _media in FORMATS.items():
+    _SUFFIXES.setdefault(_media, _suffix)  # the first suffix of several
 _PAGE = {"": "text/html", "style.css": "text/css", "icon.svg": "image/svg+xml"}
 _PAGE |= dict.fromkeys(("page.js", "api.js", "drawing.js", "paper.js", "results.js", "explain.js"), "text/javascript")
 

@@ -40,13 +40,16 @@ if TYPE_CHECKING:
 
 FORMATS = {
     ".svg": "image/svg+xml",
+    ".svgz": "image/svg+xml",
     ".json": "application/json",
     ".ndjson": "application/x-ndjson",
     ".npy": "application/x-npy",
     **{suffix: format_.media for format_ in images.FORMATS for suffix in format_.suffixes},
 }
 """Sketch files by suffix, with their Content-Type."""
-_SUFFIXES = {media: suffix for suffix, media in FORMATS.items()}
+_SUFFIXES: dict[str, str] = {}
+for _suffix, _media in FORMATS.items():
+    _SUFFIXES.setdefault(_media, _suffix)  # the first suffix of several
 _PAGE = {"": "text/html", "style.css": "text/css", "icon.svg": "image/svg+xml"}
 _PAGE |= dict.fromkeys(("page.js", "api.js", "drawing.js", "paper.js", "results.js", "explain.js"), "text/javascript")
 

@@ -139,7 +139,11 @@ def _qmul(seed: int) -> Any:
 
 def _arrays() -> Iterator[bytes]:
     five = to_stroke5(CHAIR, 20)
-    for array in (five, np.column_stack([five[:, :2], five[:, 3]]), np.round(255 * five[:, :3]).astype(np.int16)):
+    for array in (
+        five,
+        np.column_stack([five[:, :2], five[:, 3]]),
+        np.round(five[:20] * [255, 255, 1, 1, 1]).astype(np.int16),
+    ):
         file = io.BytesIO()
         np.save(file, array)
         yield file.getvalue()

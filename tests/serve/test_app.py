@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import re
@@ -297,6 +298,7 @@ def files(folder):
     lines = {".json": json.dumps(record, indent=1), ".ndjson": json.dumps({"key_id": 1} | record)}
     return sketch, {
         ".svg": SVG,
+        ".svgz": gzip.compress(SVG),
         ".npy": array.getvalue(),
         **photographed,
     } | {suffix: text.encode() for suffix, text in lines.items()}
@@ -311,7 +313,7 @@ def test_every_format_becomes_its_strokes(serve, tmp_path):
         answer = send(client, content, suffix)
         assert answer.status_code == 200, answer.text
         strokes = VectorSketch.from_strokes(answer.json()["strokes"])
-        if suffix == ".svg":
+        if suffix in (".svg", ".svgz"):
             assert strokes == sketch
         elif suffix in (".json", ".ndjson", ".npy"):
             assert np.allclose(strokes.points, sketch.normalised().points, atol=1e-6)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fgsbir import __version__
 from fgsbir.cli import main
+from fgsbir.images import IMAGE_SUFFIXES
 
 FRACTIONS = ["--source.val_fraction", "0", "--source.test_fraction", "0"]
 EMBEDDED = {"train": 3, "val": 2, "test": 1, "sketches_per_photo": 2, "size": 48}
@@ -24,7 +25,8 @@ def folder(path, photos=("stool", "sofa"), sketches=("stool_1", "stool_2", "sofa
         pixels = np.random.default_rng(seed).integers(0, 256, (40, 30, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(path / "photos" / f"{name}.png")
     for n, name in enumerate(sketches):
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><path d="M10 10 L{50 + n} 60"/>'
+        svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100" fill="none" stroke="black">'
+        svg += f'<path d="M10 10 L{50 + n} 60"/>'
         (path / "sketches" / f"{name}.svg").write_text(svg + '<path d="M20 80 L90 30"/></svg>')
     return ["--source", "Folder", "--source.path", str(path), *FRACTIONS]
 
@@ -175,7 +177,7 @@ def test_what_is_wrong_for_every_photo_is_told_once(tmp_path, capsys):
 def test_a_dataset_that_is_not_there_is_one_error(tmp_path, capsys):
     assert main(["data", "check", "--source", "Folder", "--source.path", str(tmp_path)]) == 2
     assert capsys.readouterr().out.splitlines() == [
-        f"error: folder: {tmp_path / 'photos'}: no such folder; put the photos (.png, .jpg, .jpeg, .webp, .bmp) there",
+        f"error: folder: {tmp_path / 'photos'}: no such folder; put the photos ({', '.join(IMAGE_SUFFIXES)}) there",
         "folder: 1 errors",
         "not checked: everything else, until this is repaired",
     ]

@@ -27,7 +27,7 @@ def files(tmp_path_factory):
         Image.fromarray(pixels).save(folder / "photos" / f"{name}.png")
     for n in (1, 2):
         paths = f'<path d="M1 {n} L7 6"/><path d="M2 8 L6 3"/>'
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{paths}</svg>'
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" fill="none" stroke="black">{paths}</svg>'
         (folder / "sketches" / f"{n}.svg").write_text(svg)
     return folder
 

@@ -35,9 +35,12 @@ MEDIA = {
     "npy": "application/x-npy",
 }
 SVGS = (
-    "<svg viewBox='0 0 9 9'><path d='M0 0 C1 2 3 4 5 6 A1 2 30 0 1 4 5 Q3 3 8 1 Z' transform='rotate(30)'/></svg>",
-    "<svg width='99' height='9'><g transform='skewX(45)'><circle cx='50' r='9'/></g><rect width='5' height='9'/></svg>",
-    "<svg><defs><g id='a'><line x2='9'/></g></defs><use href='#a' x='3'/><polyline points='1,2 3,4 5,2'/></svg>",
+    "<svg stroke='black' fill='none' viewBox='0 0 9 9'>"
+    "<path d='M0 0 C1 2 3 4 5 6 A1 2 30 0 1 4 5 Q3 3 8 1 Z' transform='rotate(30)'/></svg>",
+    "<svg stroke='black' fill='none' width='99' height='9'>"
+    "<g transform='skewX(45)'><circle cx='50' r='9'/></g><rect width='5' height='9'/></svg>",
+    "<svg stroke='black' fill='none'>"
+    "<defs><g id='a'><line x2='9'/></g></defs><use href='#a' x='3'/><polyline points='1,2 3,4 5,2'/></svg>",
 )
 WORDS = (
     "NaN",

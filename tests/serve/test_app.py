@@ -29,7 +29,7 @@ from fgsbir.sketch.strokes import VectorSketch
 
 STROKES = [[[0.1, 0.2], [0.5, 0.25], [0.9, 0.2]], [[0.5, 0.25], [0.5, 0.9]]]
 SEARCH, EXPLAIN, SKETCH = "/api/v1/search", "/api/v1/explain", "/api/v1/sketch"
-SVG = b'<svg viewBox="0 0 100 100"><path d="M10 20 L50 25 90 20"/><line x1="50" y1="25" x2="50" y2="90"/></svg>'
+SVG = b'<svg viewBox="0 0 100 100" fill="none" stroke="black"><path d="M10 20 L50 25 90 20 M50 25V90"/></svg>'
 
 
 def send(client, content, suffix):

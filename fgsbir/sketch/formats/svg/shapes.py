@@ -171,7 +171,9 @@ def _curve(polygon: Points, tolerance: float) -> Points:
     """
     degree = len(polygon) - 1
     bend = np.linalg.norm(np.diff(polygon, n=2, axis=0), axis=1).max(initial=0.0)
-    chords = np.ceil(np.sqrt(degree * (degree - 1) / 8 * bend / tolerance)) if bend > 0 else 1
+    chords = np.ceil(np.sqrt(degree * (degree - 1) / 8 * bend / tolerance))
+    if chords <= 1:
+        return polygon[-1:]
     t = np.linspace(0, 1, int(np.clip(chords, 1, 4096)) + 1)[1:, None]
     i = np.arange(degree + 1)
     binomials = np.array([math.comb(degree, k) for k in i])

@@ -213,7 +213,7 @@ def _sampled(outline: Points) -> tuple[Points, Points, npt.NDArray[np.bool_]]:
     enter = np.nan_to_num(ways.min(0), nan=-np.inf, posinf=np.inf, neginf=-np.inf).max(1).clip(0, 1)
     leave = np.nan_to_num(ways.max(0), nan=np.inf, posinf=np.inf, neginf=-np.inf).min(1).clip(0, 1)
     lengths = np.linalg.norm(steps, axis=1)
-    counts = np.ceil(lengths * (leave - enter).clip(0)).astype(int).clip(1)
+    counts = np.ceil(lengths * (leave - enter).clip(0)).clip(1, 2 * _SIDE).astype(int)  # rounding can make more of it
     owner = np.repeat(np.arange(len(steps)), counts)
     number = np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
     way = np.where(number == 0, 0, enter[owner] + number / counts[owner] * (leave - enter)[owner])

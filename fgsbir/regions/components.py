@@ -71,15 +71,26 @@ def components(
     region = np.full(count, -1)
     region[kept] = np.arange(len(kept))
     boxes = boxes[kept]
-    while (pair := _closest(boxes, max_area, gap, alignment, size_difference)) or (
-        max_regions is not None and len(boxes) > max_regions
-    ):
-        first, second = sorted(pair or _smallest(boxes))
+    limits = max_area, gap, alignment, size_difference
+    gaps = _close_gaps(boxes, boxes, *limits)
+    np.fill_diagonal(gaps, np.inf)
+    left = np.ones(len(boxes), dtype=bool)
+    while True:
+        first, second = (int(n) for n in np.unravel_index(gaps.argmin(), gaps.shape)) if len(boxes) else (0, 0)
+        if not len(boxes) or np.isinf(gaps[first, second]):
+            if max_regions is None or left.sum() <= max_regions:
+                break
+            first, second = sorted(_smallest(boxes, left))
         boxes[first] = _hull(boxes[first], boxes[second])
-        boxes = np.delete(boxes, second, axis=0)
+        left[second] = False
         region[region == second] = first
-        region[region > second] -= 1
+        gaps[first] = np.where(left, _close_gaps(boxes[[first]], boxes, *limits)[0], np.inf)
+        gaps[first, first] = np.inf
+        gaps[:, first] = gaps[first]
+        gaps[second] = gaps[:, second] = np.inf
 
+    region = np.append(np.cumsum(left) - 1, -1)[region]
+    boxes = boxes[left]
     order = np.argsort(-_areas(boxes), kind="stable")
     rank = np.append(np.argsort(order), -1)  # region -1 stays -1
     frame = np.array([raster.shape[1], raster.shape[0]] * 2) / side
@@ -95,32 +106,31 @@ def _hull(a: _Floats, b: _Floats) -> _Floats:
     return np.concatenate([np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:])])
 
 
-def _gaps(boxes: _Floats) -> _Floats:
-    """Free space between each two boxes, the larger of that along x and along y, `(R, R)`; 0 where they meet."""
-    low, high = boxes[:, None, :2], boxes[:, None, 2:]
-    between = np.maximum(low, low.swapaxes(0, 1)) - np.minimum(high, high.swapaxes(0, 1))
+def _gaps(some: _Floats, others: _Floats) -> _Floats:
+    """Free space between boxes, the larger of that along x and along y, `(S, R)`; 0 where they meet."""
+    some, others = some[:, None], others[None]
+    between = np.maximum(some[..., :2], others[..., :2]) - np.minimum(some[..., 2:], others[..., 2:])
     return np.asarray(between.max(-1).clip(0))
 
 
-def _closest(
-    boxes: _Floats, max_area: float, gap: float, alignment: float, size_difference: float
-) -> tuple[int, int] | None:
-    """The close pair with the smallest gap."""
-    centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    shift, change = (np.abs(v[:, None] - v[None]) for v in (centres, sizes))
+def _close_gaps(
+    some: _Floats, others: _Floats, max_area: float, gap: float, alignment: float, size_difference: float
+) -> _Floats:
+    """The gaps of pairs that are close, `(S, R)`; infinite where they are not."""
+    (centres, sizes), (other_centres, other_sizes) = (
+        ((boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]) for boxes in (some, others)
+    )
+    shift = np.abs(centres[:, None] - other_centres)
+    change = np.abs(sizes[:, None] - other_sizes)
     in_line = ((shift < alignment) & (change < size_difference)).any(-1)
-    small = _areas(boxes) <= max_area
-    gaps = _gaps(boxes)
-    close = np.triu(in_line & (gaps < gap) & small[:, None] & small, k=1)
-    if not close.any():
-        return None
-    first, second = np.unravel_index(np.where(close, gaps, np.inf).argmin(), close.shape)
-    return int(first), int(second)
+    small = (_areas(some) <= max_area)[:, None] & (_areas(others) <= max_area)
+    gaps = _gaps(some, others)
+    return np.where(in_line & (gaps < gap) & small, gaps, np.inf)
 
 
-def _smallest(boxes: _Floats) -> tuple[int, int]:
-    """The smallest box and its nearest."""
-    smallest = int(_areas(boxes).argmin())
-    gaps = _gaps(boxes)[smallest]
+def _smallest(boxes: _Floats, left: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """The smallest of the boxes that are left, and its nearest."""
+    smallest = int(np.where(left, _areas(boxes), np.inf).argmin())
+    gaps = np.where(left, _gaps(boxes[[smallest]], boxes)[0], np.inf)
     gaps[smallest] = np.inf
     return smallest, int(gaps.argmin())

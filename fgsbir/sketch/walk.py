@@ -7,7 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from simplification.cutil import simplify_coords
 
+from fgsbir.sketch.tracing.points import squared_distances
+
 Pixel = tuple[int, int]
+_CHUNK = 512  # pixels whose distances from others are held at a time
 
 
 def walk(mask: npt.NDArray[np.bool_], tolerance: float = 0.75) -> npt.NDArray[np.float64]:
@@ -36,15 +39,25 @@ def walk(mask: npt.NDArray[np.bool_], tolerance: float = 0.75) -> npt.NDArray[np
 def _joined(thin: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The parts and the shortest straight lines that join them, each part with its nearest before."""
     labels = cv2.connectedComponents(thin, connectivity=8)[1]
-    done, joined = labels == 1, thin.copy()
-    while (left := (labels > 0) & ~done).any():
-        distances = cv2.distanceTransform(np.uint8(255) * ~done, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        to = np.unravel_index(np.where(left, distances, np.inf).argmin(), left.shape)
-        ends = np.argwhere(done)
-        start = ends[((ends - to) ** 2).sum(1).argmin()]
-        cv2.line(joined, start[::-1].tolist(), [int(to[1]), int(to[0])], 255)
-        done |= labels == labels[to]
-    return joined
+    left = np.argwhere(labels).astype(np.float64)  # rows and columns of the pixels of parts that are not joined
+    part = labels[labels > 0]
+    gap, nearest, new = np.full(len(left), np.inf), np.zeros_like(left), 1
+    joined = thin.copy()
+    while True:
+        here = part == new
+        done, left, part, gap, nearest = left[here], left[~here], part[~here], gap[~here], nearest[~here]
+        if not len(left):
+            return joined
+        for start in range(0, len(left), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            apart = squared_distances(left[chunk], done)
+            closest = apart.argmin(1)
+            apart = np.take_along_axis(apart, closest[:, None], axis=1)[:, 0]
+            nearer = apart < gap[chunk]
+            gap[chunk][nearer], nearest[chunk][nearer] = apart[nearer], done[closest[nearer]]
+        to = int(gap.argmin())
+        cv2.line(joined, nearest[to, ::-1].astype(int).tolist(), left[to, ::-1].astype(int).tolist(), 255)
+        new = part[to]
 
 
 def _steps(thin: npt.NDArray[np.uint8]) -> list[Pixel]:

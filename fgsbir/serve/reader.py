@@ -17,6 +17,7 @@ import numpy as np
 from fgsbir.errors import InputError
 from fgsbir.serve.limits import Limits
 from fgsbir.sketch.formats import parse_sketch
+from fgsbir.sketch.formats.svg.engine import load as load_svg
 from fgsbir.sketch.strokes import VectorSketch
 
 _MEMORY = 2 * 2**30  # bytes for reading, in addition to what the libraries take
@@ -100,6 +101,7 @@ def _serve(pipe: Connection, limits: Limits) -> None:
     """The subprocess: reads files until the pipe is closed."""
     _limit_memory()
     warnings.simplefilter("ignore")  # about odd numbers, which are refused later
+    load_svg()
     with suppress(EOFError, OSError):
         pipe.send_bytes(b"ready")
         while True:

@@ -83,6 +83,12 @@ def _call(tool: Literal["usvg", "resvg"], options: tuple[str, ...], document: by
     raise Refused(reason[-1].removeprefix("Error: ").rstrip(".") if reason else "nothing can be read")
 
 
+def load() -> None:
+    """Compiles both tools, so that no document waits for it; it takes seconds the first time on a machine."""
+    for tool in ("usvg", "resvg"):
+        _program(tool)
+
+
 def _program(tool: str) -> tuple[wasmtime.Linker, wasmtime.Module]:
     with _LOCK:  # compiled once, by the first thread
         return _compiled(tool)

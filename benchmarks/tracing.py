@@ -2,8 +2,8 @@
 
 Run `python -m benchmarks.tracing`. It traces raster sketches of FGSBIR_DATA, clean and dark on white, and compares the
 strokes with the ink, which is found without `vectorise`: at 512 pixels, what is darker than the mean of white and the
-darkest hundredth of the image. Strokes of
-the default `max_strokes` are measured, and all strokes. The last line printed is a JSON object.
+darkest five-hundredth of the image. Strokes of the default `max_strokes` are measured, and all strokes. The last line
+printed is a JSON object.
 
 coverage   share of the ink within 3 pixels of a stroke; `drawn` is the share within half a pen and 1 pixel where that
            is more, because the edge of a wide line is far from its middle
@@ -86,7 +86,7 @@ def ink_of(grey: npt.NDArray[np.uint8]) -> Mask:
     resized = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     ink = np.zeros((SIZE, SIZE), dtype=bool)
     y, x = (SIZE - height) // 2, (SIZE - width) // 2
-    ink[y : y + height, x : x + width] = resized < (255 + np.quantile(resized, 0.01)) / 2
+    ink[y : y + height, x : x + width] = resized < (255 + np.quantile(resized, 0.002)) / 2
     return ink
 
 

@@ -17,6 +17,7 @@ from fgsbir.sketch.tracing.skeleton import Skeleton
 ALGORITHM = 2  # version of the tracing, part of the key of cached strokes; raised whenever strokes may change
 SMALLEST = 16  # pixels; a smaller image holds no drawing
 _MOST = 1000  # lines; what has more is no line drawing
+_MOST_EDGES = 5000  # parts of lines between their crossings
 
 
 def vectorise(
@@ -75,13 +76,19 @@ def vectorise(
     x, y, across, down = cv2.boundingRect(ink)
     corner = (side - np.array(ink.shape[::-1])) / 2 + (x, y)
     ink = ink[y : y + down, x : x + across]
-    lines = [_smooth(line) for line in Skeleton(hollowed(ink)).strokes()]
-    if len(lines) > _MOST:
-        raise InputError(where, f"it has {len(lines)} lines, as a photo or dirty paper has", "give a line drawing")
-    lines = absorbed(lines, max_strokes)
+    skeleton = Skeleton(hollowed(ink))
+    _require_drawing(len(skeleton.edges), _MOST_EDGES, where)
+    lines = skeleton.strokes()
+    _require_drawing(len(lines), _MOST, where)
+    lines = absorbed([_smooth(line) for line in lines], max_strokes)
     strokes = [(line + 0.5 + corner) / side for line in lines]
     sketch = VectorSketch.from_strokes(strokes).simplified(tolerance)
     return sketch.select(np.argsort(-sketch.ink, kind="stable"))
+
+
+def _require_drawing(count: int, most: int, where: object) -> None:
+    if count > most:
+        raise InputError(where, f"it has {count} lines, as a photo or dirty paper has", "give a line drawing")
 
 
 def _smooth(stroke: Points) -> Points:

@@ -46,6 +46,7 @@ class Skeleton:
         thin = cv2.ximgproc.thinning(padded * np.uint8(255), thinningType=cv2.ximgproc.THINNING_GUOHALL)
         radius = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)
         self.edges: list[_Edge] = []
+        self._directions: dict[End, Points] = {}
         self.crossings: dict[End, End] = {}  # ends that go on in each other over a bridge that was taken out
         self._trace(thin, radius)
         self._prune()
@@ -53,6 +54,7 @@ class Skeleton:
 
     def strokes(self) -> list[Points]:
         """The edges joined to strokes."""
+        self._directions.clear()  # nodes have moved
         partner = self._partners()
         line = {edge: self._trimmed(edge, partner) for edge in self.edges}
         starts = [(edge, end) for edge in self.edges for end in (0, 1) if (edge, end) not in partner]
@@ -143,6 +145,7 @@ class Skeleton:
         A node of which nothing would be left keeps its two longest. The spur of a sharp corner shows where its tip is.
         """
         while True:
+            self._directions.clear()  # edges have changed
             ends = self._ends()
             spurs: dict[_Edge, float] = {}
             for node, here in ends.items():
@@ -210,7 +213,7 @@ class Skeleton:
     def _crossing(self, here: list[End], there: list[End], bridge: Points) -> list[tuple[End, End]]:
         """The ends that go straight on over a bridge: along it, and not to both its sides as from a rung."""
         along = bridge / max(float(np.linalg.norm(bridge)), 1e-9)
-        onward = [-along @ self._direction(*end) for end in here] + [along @ self._direction(*end) for end in there]
+        onward = [-along @ self._direction(end) for end in here] + [along @ self._direction(end) for end in there]
         ways = [list(zip(here, order, strict=True)) for order in (there, there[::-1])]
         straightness, pairs = max(
             ((min(self._straightness(*pair) for pair in way), way) for way in ways), key=lambda found: found[0]
@@ -230,10 +233,15 @@ class Skeleton:
 
     def _straightness(self, one: End, other: End) -> float:
         """The cosine of the turn from one edge into another; 1 is straight on."""
-        return -float(self._direction(*one) @ self._direction(*other))
+        return -float(self._direction(one) @ self._direction(other))
 
-    def _direction(self, edge: _Edge, end: int) -> Points:
+    def _direction(self, at: End) -> Points:
         """The unit vector in which an edge leaves its node, measured behind the junction's ink."""
+        if at not in self._directions:
+            self._directions[at] = self._measured_direction(*at)
+        return self._directions[at]
+
+    def _measured_direction(self, edge: _Edge, end: int) -> Points:
         points = edge.points[:: 1 if end == 0 else -1]
         radius = self.radii[edge.nodes[end]]
         away = np.linalg.norm(points - self.centres[edge.nodes[end]], axis=1)

@@ -205,7 +205,7 @@ def main() -> None:
     """Prints the table and the worst."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folders", nargs="*", default=list(FOLDERS), choices=FOLDERS, help="sets (default all)")
-    parser.add_argument("--count", type=int, help="drawings a set, evenly spread (default all)")
+    parser.add_argument("--count", type=int, default=100, help="drawings a set, evenly spread; 0 for all (default 100)")
     parser.add_argument("--worst-sheet", type=Path, metavar="OUT.png", help="image of the worst, one row of four each")
     args = parser.parse_args()
 

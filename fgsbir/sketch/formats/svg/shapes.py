@@ -147,8 +147,9 @@ def _shape(element: Element, matrix: Matrix, tolerance: float) -> Shape:
 def _flattened(path: str, matrix: Matrix, tolerance: float) -> Iterator[Points]:
     """The sub-paths of simplified path data (absolute M, L, C, Z), on the page."""
     parts: list[Points] = []
-    for command, numbers in re.findall(r"([MLCZ])([^MLCZ]*)", path):
-        points = np.array(numbers.split(), dtype=np.float64).reshape(-1, 2) @ matrix[:, :2].T + matrix[:, 2]
+    for curves, command, numbers in re.findall(r"((?:C[^MLCZ]*)+)|([MLZ])([^MLCZ]*)", path):
+        values = np.array((curves.replace("C", " ") or numbers).split(), dtype=np.float64)
+        points = values.reshape(-1, 2) @ matrix[:, :2].T + matrix[:, 2]
         if command == "M":
             if len(parts) > 1:
                 yield np.concatenate(parts)
@@ -158,23 +159,33 @@ def _flattened(path: str, matrix: Matrix, tolerance: float) -> Iterator[Points]:
             yield np.concatenate([*parts, start])
             parts = [start]
         else:
-            parts.append(points if command == "L" else _curve(np.concatenate([parts[-1][-1:], points]), tolerance))
+            parts.append(points if command == "L" else _curves(parts[-1][-1:], points, tolerance))
     if len(parts) > 1:
         yield np.concatenate(parts)
 
 
-def _curve(polygon: Points, tolerance: float) -> Points:
-    """Points on a Bézier curve after its first, as many as keep the chords within `tolerance` of it.
+def _curves(start: Points, controls: Points, tolerance: float) -> Points:
+    """Points on cubic Bézier curves that follow each other, as many as keep the chords within `tolerance` of them.
 
-    n chords of a curve of degree d are nowhere farther off than `d (d - 1) / 8 * M / n^2`, where M is
-    the largest second difference of the control points.
+    n chords of a cubic are nowhere farther off than `3 / 4 * M / n^2`, where M is the largest second difference of the
+    control points.
+
+    Args:
+        start: `(1, 2)`; where the first curve starts, which is left out.
+        controls: `(3 k, 2)`; two control points and the end of each of k curves.
+        tolerance: largest distance of a chord from its curve.
     """
-    degree = len(polygon) - 1
-    bend = np.linalg.norm(np.diff(polygon, n=2, axis=0), axis=1).max(initial=0.0)
-    chords = np.ceil(np.sqrt(degree * (degree - 1) / 8 * bend / tolerance))
-    if chords <= 1:
+    ends = controls[2::3]
+    polygons = np.stack([np.concatenate([start, ends[:-1]]), controls[::3], controls[1::3], ends], axis=1)
+    bends = np.linalg.norm(np.diff(polygons, n=2, axis=1), axis=2).max(1)
+    chords = np.nan_to_num(np.ceil(np.sqrt(3 / 4 * bends / tolerance))).clip(1, 4096).astype(int)
+    return np.concatenate([_curve(polygon, count) for polygon, count in zip(polygons, chords.tolist(), strict=True)])
+
+
+def _curve(polygon: Points, chords: int) -> Points:
+    """The ends of the chords of a cubic Bézier curve, `(chords, 2)`."""
+    if chords == 1:
         return polygon[-1:]
-    t = np.linspace(0, 1, int(np.clip(chords, 1, 4096)) + 1)[1:, None]
-    i = np.arange(degree + 1)
-    binomials = np.array([math.comb(degree, k) for k in i])
-    return np.asarray((binomials * t**i * (1 - t) ** (degree - i)) @ polygon)
+    t = np.linspace(0, 1, chords + 1)[1:, None]
+    i = np.arange(4)
+    return np.asarray((np.array([1, 3, 3, 1]) * t**i * (1 - t) ** (3 - i)) @ polygon)

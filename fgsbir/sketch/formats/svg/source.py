@@ -63,7 +63,7 @@ def _unpacked(content: bytes, where: object) -> bytes:
 def prepare(root: Element) -> bool:
     """Writes what usvg would read wrongly so that it reads it right, and takes out what is not read.
 
-    Mended are styles (`inline_styles`), a viewBox that is wrong, a page of which one side is given, `transform-origin`,
+    Fixed are styles (`inline_styles`), a viewBox that is wrong, a page of which one side is given, `transform-origin`,
     spaces around values, an `href` in two namespaces, transforms inside a clip path, masks by alpha and empty nested
     viewports. Filters and images are taken out.
 
@@ -77,9 +77,9 @@ def prepare(root: Element) -> bool:
         for child in list(parent):
             if not isinstance(child.tag, str) or child.tag == f"{_NAMESPACE}image" or _is_empty_viewport(child):
                 parent.remove(child)
-        _mend_attributes(parent, page)
+        _fix_attributes(parent, page)
         if parent.tag == f"{_NAMESPACE}clipPath" and len(parent) == 1:
-            _mend_attributes(parent[0], page)
+            _fix_attributes(parent[0], page)
             own = f"{parent.get('transform', '')} {parent[0].attrib.pop('transform', '')}"
             parent.set("transform", own.strip())
         if parent.tag == f"{_NAMESPACE}mask" and parent.get("mask-type") == "alpha":
@@ -132,7 +132,7 @@ def _is_empty_viewport(element: Element) -> bool:
     return any(re.fullmatch(r"\s*0*\.?0*(px|%)?\s*", element.get(name, "1")) for name in ("width", "height"))
 
 
-def _mend_attributes(element: Element, page: npt.NDArray[np.float64]) -> None:
+def _fix_attributes(element: Element, page: npt.NDArray[np.float64]) -> None:
     """See `prepare`."""
     for name, value in element.items():
         element.set(name, value.strip())
